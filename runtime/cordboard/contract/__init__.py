@@ -1,0 +1,1 @@
+"""The words that every other room speaks: events, commands and records (DESIGN §4)."""

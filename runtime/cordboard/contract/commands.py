@@ -1,0 +1,270 @@
+"""Command arguments by wire type (DESIGN §4). A handler emits them; the edge executes each id once, for ever."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from .codec import DecodeError
+
+CommandArgs = TypeVar("CommandArgs", bound=type)
+COMMANDS: dict[str, type] = {}
+"""Wire type → argument class."""
+
+
+class _Register:
+    def __init__(self, types: tuple[str, ...]) -> None:
+        self.types = types
+
+    def __call__(self, kind: CommandArgs) -> CommandArgs:
+        for name in self.types:
+            COMMANDS[name] = kind
+        return kind
+
+
+def _command(*types: str) -> _Register:
+    return _Register(types)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as it stands in an answer."""
+
+    id: str
+    """`{seq}.{n}`, n counting every journalled step of the event from 0."""
+    type: str
+    """A key of `COMMANDS`."""
+    hash: str
+    """`fingerprint(type, target, args)`; a replay that differs fails the event."""
+    target: str | None = None
+    """Name of the object; `a+b` for a pair."""
+    args: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the type's argument class."""
+    line: str = ""
+    """`file.py:12`, where the handler emitted it; for messages only."""
+
+
+def fingerprint(type_: str, target: str | None, args: Mapping[str, Any]) -> str:
+    """16 hex digits over canonical JSON; the same on every machine and Python."""
+    text = json.dumps([type_, target, args], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Stands wherever a secret's value will be needed; the edge resolves it, the value never travels."""
+
+    secret: str
+    """Name in the secret store."""
+
+
+@_command("call.ring", "call.early_media", "call.answer")
+@dataclass(frozen=True, slots=True)
+class CallRespond:
+    """180, 183 or 200 to an inbound call; done when sent."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers to add."""
+
+
+@_command("call.reject")
+@dataclass(frozen=True, slots=True)
+class CallReject:
+    """A final refusal of an inbound call."""
+
+    code: int = 603
+    """300 to 699."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers to add."""
+
+    def __post_init__(self) -> None:
+        if not 300 <= self.code <= 699:
+            raise DecodeError("code", f"{self.code} is not between 300 and 699")
+
+
+@_command("call.hangup")
+@dataclass(frozen=True, slots=True)
+class CallHangup:
+    """End a leg, whatever its state. Idempotent."""
+
+    after: Literal["now", "playout"] = "now"
+    """playout: when the agent's turn is over and heard, at most 15 s later."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers to add to the BYE."""
+
+
+@_command("call.dial")
+@dataclass(frozen=True, slots=True)
+class CallDial:
+    """Dial a new leg; never awaited, its outcome is call.connected or call.failed of its name."""
+
+    to: str
+    """Number (E.164) or sip: URI."""
+    callerid: str = ""
+    """Number or user to show."""
+    display_name: str = ""
+    """Display name to show."""
+    timeout: float = 60.0
+    """Seconds to ring before 408."""
+    trunk: str | None = None
+    """Name of a trunk; else the first [[outbound]] match."""
+    follow_diversion: bool = False
+    """Add Diversion (RFC 5806) with the number called."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers to add to the INVITE."""
+
+    def __post_init__(self) -> None:
+        if not self.to:
+            raise DecodeError("to", "is empty")
+        if not 1 <= self.timeout <= 600:
+            raise DecodeError("timeout", f"{self.timeout:g} s is not between 1 and 600")
+
+
+@_command("call.send_digits", "agent.dtmf")
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """Send DTMF: RFC 4733 on a leg, dtmf messages to an agent."""
+
+    digits: str
+    """0-9 * # A-D, at most 64."""
+
+    def __post_init__(self) -> None:
+        if not self.digits or len(self.digits) > 64 or set(self.digits.upper()) - set("0123456789*#ABCD"):
+            raise DecodeError("digits", f"{self.digits!r} is not 1 to 64 of 0-9 * # A-D")
+
+
+@_command("call.handle_tones")
+@dataclass(frozen=True, slots=True)
+class CallHandleTones:
+    """Deliver each digit as call.tone."""
+
+    on: bool = True
+    """Off: none are delivered."""
+
+
+@_command("call.record")
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """Record a leg: left what it says, right what it was sent."""
+
+    name: str = "recording"
+    """Name of the recording and of its file."""
+    hd_audio: bool = False
+    """16 kHz instead of 8 kHz."""
+    stereo: bool = False
+    """Two channels instead of their mix."""
+
+    def __post_init__(self) -> None:
+        if not self.name or len(self.name) > 64 or not all(c.isalnum() or c in "-_" for c in self.name):
+            raise DecodeError("name", f"{self.name!r} is not 1 to 64 letters, digits, - or _")
+
+
+@_command("record.stop")
+@dataclass(frozen=True, slots=True)
+class RecordStop:
+    """Stop a recording."""
+
+
+@_command("media.send", "media.stop")
+@dataclass(frozen=True, slots=True)
+class MediaRoute:
+    """One direction: `source` is heard by `sink`."""
+
+    source: str
+    """Name of the unit that speaks."""
+    sink: str
+    """Name of the unit that hears."""
+    tag: str | None = None
+    """Free mark, shown in the timeline."""
+
+
+@_command("media.bridge", "media.unbridge")
+@dataclass(frozen=True, slots=True)
+class MediaPair:
+    """Both directions between two units."""
+
+    a: str
+    """Name of one unit."""
+    b: str
+    """Name of the other."""
+
+
+@_command("agent.create")
+@dataclass(frozen=True, slots=True)
+class AgentCreate:
+    """Open the agent's socket; done when it is open (at most 5 s)."""
+
+    api_key: SecretReference | str
+    """Reference to the key, or the key."""
+    agent_id: str
+    """Agent's id at the provider."""
+    version: str
+    """cartesia_version: 2025-04-16 is Line."""
+    base_url: str | None = None
+    """Overrides [agents.cartesia].base_url."""
+    privacy: bool = False
+    """Texts and metadata are left out of the timeline."""
+
+
+@_command("agent.start")
+@dataclass(frozen=True, slots=True)
+class AgentStart:
+    """Send start; done when acked (at most 10 s)."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Handed to the agent's code."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """input_format, voice_id and the like."""
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    """system_prompt, introduction for this call."""
+
+
+@_command("agent.custom")
+@dataclass(frozen=True, slots=True)
+class AgentCustom:
+    """A custom event to the agent."""
+
+    metadata: Mapping[str, Any]
+    """Any JSON object."""
+
+
+@_command("agent.clear", "agent.close")
+@dataclass(frozen=True, slots=True)
+class AgentSimple:
+    """Drop what is queued up to now, or close the socket and keep what was delivered."""
+
+
+@_command("timer.set")
+@dataclass(frozen=True, slots=True)
+class TimerSet:
+    """Start or restart a named timer."""
+
+    seconds: float
+    """0.02 s to 4 h."""
+
+    def __post_init__(self) -> None:
+        if not 0.02 <= self.seconds <= 14_400:
+            raise DecodeError("seconds", f"{self.seconds:g} is not between 0.02 and 14400")
+
+
+@_command("timer.clear")
+@dataclass(frozen=True, slots=True)
+class TimerClear:
+    """Forget a named timer. Idempotent."""
+
+
+@_command("session.terminate")
+@dataclass(frozen=True, slots=True)
+class SessionTerminate:
+    """End the session; waits for hang-ups after playout."""
+
+
+@_command(
+    "call.gather", "call.say", "call.play", "call.transfer", "call.hold", "call.unhold", "call.send_message",
+    "call.send_info", "record.pause", "record.resume", "agent.tool_result", "player.create", "player.stop",
+    "conference.create", "control_url.mint",
+)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A word that is reserved and not built: the edge answers `not_supported`."""
