@@ -21,18 +21,21 @@ json_values = st.recursive(
     max_leaves=12,
 )
 
+AT = "2026-11-21T00:00:00.000Z"
 INVOCATION: dict[str, Any] = {
     "schema": "cordboard.invocation/1",
-    "session": {"id": "s_1", "scenario": "x", "control_url": "http://h/control/t", "started_at": "2026-11-21T00:00:00.000Z"},
-    "event": {"id": "s_1:7", "seq": 7, "type": "http.request", "at": "2026-11-21T00:00:01.000Z", "data": {"method": "GET"}},
-    "now": "2026-11-21T00:00:01.000Z",
-    "journal": [{"id": "7.0", "type": "storage.get", "hash": "00", "status": "failed", "error": {"code": "a", "message": "b"}}],
-}  # fmt: skip
+    "session": {"id": "s_1", "scenario": "x", "control_url": "http://h/control/t", "started_at": AT},
+    "event": {"id": "s_1:7", "seq": 7, "type": "http.request", "at": AT, "data": {"method": "GET"}},
+    "now": AT,
+    "journal": [
+        {"id": "7.0", "type": "once", "hash": "00", "status": "failed", "error": {"code": "a", "message": "b"}}
+    ],
+}
 
 
 def test_an_invocation_comes_back_equal() -> None:
     invocation = decode(records.Invocation, INVOCATION)
-    assert invocation.event == Event("s_1:7", 7, "http.request", "2026-11-21T00:00:01.000Z", data={"method": "GET"})
+    assert invocation.event == Event("s_1:7", 7, "http.request", AT, data={"method": "GET"})
     assert decode(records.Invocation, json.loads(json.dumps(encode(invocation)))) == invocation
 
 
@@ -101,10 +104,8 @@ def test_any_json_value_passes_as_event_data(value: Any) -> None:
 
 @given(json_values)
 def test_hostile_json_raises_nothing_but_decode_errors(value: Any) -> None:
-    try:
+    with pytest.raises(DecodeError):
         decode(records.Answer, value)
-    except DecodeError as error:
-        assert error.problem
 
 
 def test_deep_nesting_is_refused() -> None:

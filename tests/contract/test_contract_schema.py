@@ -12,9 +12,14 @@ def test_schema_files_are_current() -> None:
     assert on_disk == schema.generate(), "run: python -m cordboard.contract.schema"
 
 
-@pytest.mark.parametrize(
-    "kind", sorted({*schema.ROOTS, *events.EVENTS.values(), *commands.COMMANDS.values()}, key=lambda k: k.__name__)
-)
+KINDS: set[type] = {*schema.ROOTS, *events.EVENTS.values(), *commands.COMMANDS.values()}
+
+
+def name_of(kind: type) -> str:
+    return kind.__name__
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS, key=name_of))
 def test_every_field_has_a_docstring_line(kind: type) -> None:
     assert kind.__doc__
     docs = schema.field_docs(kind)

@@ -1,0 +1,1 @@
+"""What a scenario's tests import."""
