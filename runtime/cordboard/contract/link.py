@@ -1,0 +1,489 @@
+"""Messages between control and a media plane: one JSON object a line, in order, no audio (DESIGN §1).
+
+Units (legs, agents, recordings) are named `{session}/{name}`; a name used again gets `~2`, `~3`, … so that a late
+message cannot reach its successor. `confirm` asks for one `Done` with the same token.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, TypeVar
+
+from .codec import DecodeError, decode, encode
+from .records import LedgerEntry
+
+LINK_LINE = 512 * 1024
+"""Bytes of one line; a longer one ends the link (an agent's metadata may be 256 KB)."""
+HEARTBEAT = 1.0
+"""Seconds between two pings (DESIGN §1)."""
+
+Message = TypeVar("Message", bound=type)
+MESSAGES: dict[str, type] = {}
+"""Class name → class."""
+
+
+def _message(kind: Message) -> Message:
+    MESSAGES[kind.__name__] = kind
+    return kind
+
+
+# --- control → plane
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A control begins its life; the plane ends what a former one left."""
+
+    life: str
+    """Identity of this life."""
+    lease: float = 10.0
+    """Seconds without a message after which the plane stops all audio and closes all agents."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Heartbeat."""
+
+    n: int
+    """Number to return."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegMedia:
+    """Make a leg or change its media; a leg lives on one port to its end."""
+
+    leg: str
+    """Unit id."""
+    port: int
+    """RTP port from the plane's stock."""
+    codec: Literal["PCMU", "PCMA"] = "PCMU"
+    """What we send."""
+    remote: tuple[str | int, ...] = ()
+    """(host, port) of the peer's RTP; empty: not known yet."""
+    remote_rtcp: tuple[str | int, ...] = ()
+    """(host, port) of the peer's RTCP."""
+    send_payload_type: int = 0
+    """Payload type towards the peer."""
+    dtmf_send: int | None = None
+    """Payload type of telephone-event towards the peer."""
+    dtmf_receive: int | None = None
+    """Payload type of telephone-event from the peer."""
+    direction: Literal["sendrecv", "sendonly", "recvonly", "inactive"] = "sendrecv"
+    """Ours."""
+    on_hold: bool = False
+    """The peer holds us: silence to its agent, what it would hear is discarded."""
+    answered: bool = False
+    """The leg is answered: a silent peer is reported."""
+    confirm: str | None = None
+    """Done when in force."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegClose:
+    """The leg is over; its port goes back."""
+
+    leg: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegFallback:
+    """What a leg hears while no source is routed to it."""
+
+    leg: str
+    """Unit id."""
+    source: str = ""
+    """`ringback`, the id of a leg whose early media it hears, or empty for nothing."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegDigits:
+    """Send RFC 4733 digits on a leg."""
+
+    leg: str
+    """Unit id."""
+    digits: str
+    """0-9 * # A-D."""
+    confirm: str | None = None
+    """Done when queued."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegInfoDigit:
+    """A digit that came by SIP INFO; counted once with those of RFC 4733."""
+
+    leg: str
+    """Unit id."""
+    digit: str
+    """One digit."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegPlayout:
+    """Say when what the leg hears of its agent has been heard out (DESIGN §1, at most 15 s)."""
+
+    leg: str
+    """Unit id."""
+    confirm: str
+    """Done when it is over."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`sink` hears `source`; replaces the sink's former source and says so."""
+
+    source: str
+    """Unit id."""
+    sink: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Unroute:
+    """Stop `sink` hearing `source`; what is queued is discarded."""
+
+    source: str
+    """Unit id."""
+    sink: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentOpen:
+    """Open an agent's socket; Done when it is open."""
+
+    agent: str
+    """Unit id."""
+    base_url: str
+    """wss://…"""
+    agent_id: str
+    """The provider's id."""
+    api_key: str
+    """The resolved key; never written anywhere."""
+    version: str
+    """cartesia_version."""
+    input_format: Literal["mulaw_8000", "pcm_16000"] = "mulaw_8000"
+    """Audio format of both directions."""
+    confirm: str | None = None
+    """Done when open."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentBegin:
+    """Send start; Done when acked."""
+
+    agent: str
+    """Unit id."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """start.metadata."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """start.config."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """start.agent."""
+    confirm: str | None = None
+    """Done when acked."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentSend:
+    """A custom event to the agent."""
+
+    agent: str
+    """Unit id."""
+    metadata: Mapping[str, Any]
+    """Any JSON object."""
+    confirm: str | None = None
+    """Done when written."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentDigits:
+    """dtmf messages to the agent."""
+
+    agent: str
+    """Unit id."""
+    digits: str
+    """0-9 * #."""
+    confirm: str | None = None
+    """Done when written."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentClear:
+    """Drop the agent's audio that arrived up to a moment; what came later survives."""
+
+    agent: str
+    """Unit id."""
+    at: float
+    """Monotonic seconds of the event that asked for it; the plane turns it into a ledger position."""
+    confirm: str | None = None
+    """Done when dropped."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentClose:
+    """Close the agent's socket; what it delivered stays queued."""
+
+    agent: str
+    """Unit id."""
+    reason: str = "session completed"
+    """Close reason."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class RecordBegin:
+    """Record a leg into a raw file; the finisher makes the wav."""
+
+    recording: str
+    """Unit id."""
+    leg: str
+    """Unit id of the leg."""
+    path: str
+    """File that does not exist yet."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class RecordEnd:
+    """Stop a recording."""
+
+    recording: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class SessionClose:
+    """Close everything of a session; answered by `SessionClosed`."""
+
+    session: str
+    """Session id."""
+
+
+# --- plane → control
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The plane lives."""
+
+    plane: int
+    """Its index."""
+    pid: int
+    """Its process."""
+    ports: tuple[int, ...] = ()
+    """Open RTP ports in stock."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """More ports in stock."""
+
+    ports: tuple[int, ...]
+    """Open RTP ports."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Heartbeat's answer."""
+
+    n: int
+    """The number."""
+    legs: int = 0
+    """Live legs."""
+    late_ms: float = 0.0
+    """Largest lateness of a tick since the last one."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The outcome of a message with `confirm`."""
+
+    confirm: str
+    """Its token."""
+    ok: bool = True
+    """False: `code` and `message` say why."""
+    code: str = ""
+    """Error code."""
+    message: str = ""
+    """What happened."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """For AgentOpen: web_socket_id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentSaid:
+    """A message of the agent's service that is not audio."""
+
+    agent: str
+    """Unit id."""
+    type: str
+    """Event type: agent.ack, agent.clear, …"""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Payload."""
+    at: float = 0.0
+    """Monotonic seconds of its arrival."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentGone:
+    """The agent's socket is closed; exactly one for each AgentOpen."""
+
+    agent: str
+    """Unit id."""
+    code: int
+    """Close code."""
+    reason: str
+    """Close reason."""
+    by: Literal["us", "agent", "idle", "error", "network"]
+    """Judged by the reason."""
+    expected: bool
+    """We closed it."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegDigit:
+    """A digit from the peer, counted once."""
+
+    leg: str
+    """Unit id."""
+    digit: str
+    """One of 0-9 * # A-D."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegSilent:
+    """20 s without RTP and RTCP, not on hold."""
+
+    leg: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegAudible:
+    """The first RTP of a leg arrived."""
+
+    leg: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class MediaNote:
+    """Audio of a source started, ended, or was replaced at a sink."""
+
+    type: Literal["media.started", "media.ended", "media.replaced"]
+    """Event type."""
+    source: str
+    """Unit id."""
+    sink: str = ""
+    """Unit id."""
+    by: str = ""
+    """Unit id of the source that took the place."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """The peer of a leg spoke, by energy."""
+
+    leg: str
+    """Unit id."""
+    seconds: float
+    """Length of the utterance."""
+    began: float
+    """Monotonic seconds of its begin."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class RecordOver:
+    """A recording's raw file is closed."""
+
+    recording: str
+    """Unit id."""
+    seconds: float
+    """Length."""
+    error: str = ""
+    """Why it stopped early."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class PlaneNote:
+    """A line for a session's timeline."""
+
+    session: str
+    """Session id."""
+    kind: str
+    """Kind of the timeline entry."""
+    what: str
+    """Short text."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Details."""
+    at: float = 0.0
+    """Monotonic seconds."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """Nothing of the session is left on the plane."""
+
+    session: str
+    """Session id."""
+    ledger: tuple[LedgerEntry, ...] = ()
+    """Every cord's entry."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """Figures measured at the wire."""
+
+
+LinkMessage: TypeAlias = Any
+"""One of the classes above."""
+
+
+def to_line(message: LinkMessage) -> bytes:
+    """One message as a line of JSON."""
+    body = encode(message)
+    assert isinstance(body, dict)
+    return json.dumps({"m": type(message).__name__, **body}, separators=(",", ":")).encode() + b"\n"
+
+
+def from_line(line: bytes) -> LinkMessage:
+    """The message of a line. Raises DecodeError."""
+    try:
+        body = json.loads(line)
+    except ValueError as error:
+        raise DecodeError("", "not JSON") from error
+    if not isinstance(body, dict) or not isinstance(body.get("m"), str):
+        raise DecodeError("m", "missing")
+    kind = MESSAGES.get(body.pop("m"))
+    if kind is None:
+        raise DecodeError("m", "unknown message")
+    return decode(kind, body)

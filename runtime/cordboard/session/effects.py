@@ -1,0 +1,173 @@
+"""What the control engine asks of its shell. The shell performs effects in order and reports back by methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
+
+Address: TypeAlias = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SendSip:
+    """Send a SIP datagram."""
+
+    data: bytes
+    """The message."""
+    address: Address
+    """Whither."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlane:
+    """Write one line to a plane."""
+
+    plane: int
+    """Index."""
+    line: bytes
+    """JSON and a newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class KillPlane:
+    """A plane missed its lease: kill its process; the supervisor starts another."""
+
+    plane: int
+    """Index."""
+    pid: int
+    """Its process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoke:
+    """Invoke a function; answer `turn_answered(token, answer)` or `turn_failed(token, kind, message)`."""
+
+    token: str
+    """Identity of this attempt."""
+    release: str
+    """Release id."""
+    function: str
+    """Function name."""
+    payload: Mapping[str, Any]
+    """An Invocation as JSON."""
+    timeout: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHttp:
+    """Answer a request that came by `receive_http`."""
+
+    request: str
+    """Its token."""
+    status: int
+    """HTTP status."""
+    body: bytes = b""
+    """Body."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepDialog:
+    """Write a dialog to disk before anything else leaves."""
+
+    key: str
+    """File name."""
+    record: DialogRecord
+    """What to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropDialog:
+    """The dialog is over: remove it from disk."""
+
+    key: str
+    """File name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTimeline:
+    """Append to a session's timeline."""
+
+    session: str
+    """Session id."""
+    entry: TimelineEntry
+    """Already redacted."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteTranscript:
+    """Append a line to a session's transcript."""
+
+    session: str
+    """Session id."""
+    text: str
+    """One line."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetainRelease:
+    """A session took a release."""
+
+    release: str
+    """Release id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseDone:
+    """A session gave its release back."""
+
+    release: str
+    """Release id."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionBegan:
+    """A session exists; its folder is to be made before its first timeline entry."""
+
+    session: str
+    """Session id."""
+    facts: Mapping[str, Any]
+    """scenario, from, to, started_at: what `calls ls` shows while it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """A session is over: write its record, finish its files, queue its recordings for the finisher."""
+
+    record: CallEnded
+    """call.ended."""
+    recordings: tuple[Mapping[str, Any], ...] = ()
+    """Raw files: path, hd_audio, stereo, name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A line for the edge's own log."""
+
+    level: str
+    """info, warning, error."""
+    message: str
+    """Text without secrets."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """Fields."""
+
+
+Effect: TypeAlias = (
+    SendSip
+    | SendPlane
+    | KillPlane
+    | Invoke
+    | ReplyHttp
+    | KeepDialog
+    | DropDialog
+    | WriteTimeline
+    | WriteTranscript
+    | RetainRelease
+    | ReleaseDone
+    | SessionBegan
+    | SessionEnded
+    | Log
+)
