@@ -1,0 +1,1 @@
+"""Agents' wires, client side, without I/O: bytes in, events out."""
