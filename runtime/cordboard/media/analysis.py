@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from cordboard.media.samples import Samples, level_dbfs, power_of_dbfs
 
-_LOBE = 2
-"""Bins on each side of a frequency that hold the main lobe of a Hann window."""
+_LOBE = 3
+"""Bins on each side that hold the main lobe of a Hann window: two, and half of one as tones fall between bins."""
 
 _SILENCE_WINDOW_MS = 5
 """Resolution of `longest_silence`."""

@@ -4,8 +4,8 @@ Follows ITU-T G.711 (11/88) tables 1a to 2b, in the 16-bit scale of the referenc
 14 bits and A-law's 13 bits stand at the top of the 16-bit word. Negative values are folded by one's complement as
 G.191 does, so that -32768 needs no special case and both halves of the scale have the same number of steps.
 
-Left out: tables 3 and 4 of G.711 (law-to-law conversion without a linear step). Here A-law to µ-law is "decode, then
-encode", which lands on the nearest value of the other law; the tables differ from it by one step at most.
+Left out: tables 3 and 4 of G.711 (law-to-law conversion made to survive several conversions in a row). Here A-law to
+µ-law is "decode, then encode": exact to half a step of the other law, and back again to one step.
 
 Cost: decoding is one table look-up per sample, encoding one look-up in a 64 KiB table, law to law one
 `bytes.translate`.
