@@ -22,6 +22,7 @@ MAX_BRANCHED_GROUPS: Final = 2  # groups that hold a |
 
 _SEPARATORS: Final = str.maketrans("", "", " -.()")  # RFC 3966 5.1.1: visual separators, and the space people type
 _NUMBER: Final = re.compile(r"\+?[0-9*#]+")
+_CLASS: Final = re.compile(r"\[\^?\]?[^\]]*(?:\]|$)")
 _HOST_PORT: Final = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _USER: Final = re.compile(r"[^\x00-\x20\x7f@:;?\"<>\\]+")
 # A number, or a name that no switch could read as a number with unknown separators.
@@ -141,7 +142,9 @@ def _compile_expression(text: str) -> re.Pattern[str]:
         text,
         flags=re.DOTALL,
     )
-    bare = re.sub(r"\[\^?\]?[^\]]*\]", "_", bare)  # and so do classes
+    if any(re.search(r".\[|--|&&|~~|\|\|", found[0]) for found in _CLASS.finditer(bare)):
+        raise PatternError("a class such as [0-9] holds no [ -- && ~~ or ||, whose meaning Python may change")
+    bare = _CLASS.sub("_", bare)  # and so do classes
     if "\x00" in bare:
         raise PatternError("an expression has no back references, look-around or flags; (?:…) is fine")
     bare = bare.replace("(?:", "(")
