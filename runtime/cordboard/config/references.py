@@ -1,4 +1,4 @@
-"""Resolves `{secret = …}`, `{env = …}` and `{file = …}` (HANDLERS.md 2.2) at the moment of use; nothing keeps the value."""
+"""Resolves the references to secrets of HANDLERS.md 2.2 (secret, env, file) at the moment of use; keeps no value."""
 
 from collections.abc import Mapping
 from pathlib import Path
