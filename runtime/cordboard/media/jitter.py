@@ -75,6 +75,7 @@ class JitterBuffer:
         else:
             if self._ssrc is not None:
                 self.resyncs += 1
+            self._drop_suspect()
             self._begin(packet)
 
     def pop_ready(self, now: float) -> list[RtpPacket]:
@@ -139,6 +140,7 @@ class JitterBuffer:
         if 0 < ahead < 0x80000000:
             # Older by number, newer by time: the sender began to count anew.
             self.resyncs += 1
+            self._drop_suspect()
             self._begin(packet)
         elif self._delivered >> age & 1:
             self.duplicates += 1
