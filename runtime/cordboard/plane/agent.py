@@ -1,0 +1,142 @@
+"""An agent on this plane: its socket's protocol object, the audio it says, and what it is fed.
+
+It gets no caller audio before its ack (at most 200 ms are held), silence on hold and when the caller's RTP pauses,
+so that its idle timer and its voice detection see an unbroken stream (cartesia-protocols §1.7).
+"""
+
+import random
+from collections import deque
+from typing import Literal
+
+from cordboard.agents.line import LineConnection, State
+from cordboard.contract.link import AgentOpen
+from cordboard.media.chain import L16_16000, PCMU_8000, Format
+
+from .cord import WAIT_FOR_ROUTE, Cord
+from .ledger import Reason
+
+FORMS: dict[str, Format] = {"mulaw_8000": PCMU_8000, "pcm_16000": L16_16000}
+
+HOLD_BACK = 10
+"""Frames of caller audio kept before the ack: 200 ms (DESIGN §1)."""
+
+SILENCE_AFTER = 0.1
+"""Seconds without caller audio after which silence is fed instead; one upkeep round."""
+
+TURN_OVER = 0.4
+"""Seconds without audio, the queue being dry, after which a turn counts as over without `turn_ended` (DESIGN §1)."""
+
+MEDIA_ENDED = 1.0
+"""Seconds of silence after which media.ended is told (seed: "after the end of the audio stream (1 second)")."""
+
+
+class Agent:
+    """One agent of a session."""
+
+    def __init__(self, message: AgentOpen, rng: random.Random, now: float, connect_timeout: float) -> None:
+        self.unit = message.agent
+        self.session = message.agent.split("/", 1)[0]
+        self.line = LineConnection(
+            base_url=message.base_url,
+            agent_id=message.agent_id,
+            api_key=message.api_key,
+            version=message.version,
+            input_format=message.input_format,
+            rng=rng,
+            now=now,
+            connect_timeout=connect_timeout,
+        )
+        self.opening = message.confirm
+        self.starting: str | None = None
+        self.cord: Cord | None = None
+        """What it says, on its way to a leg, or waiting for its first route."""
+        self._past: list[Cord] = []
+        self._unbridged = False
+        self.ear: Cord | None = None
+        """What it is fed: the cord from a leg."""
+        self.turn = ""
+        self.turn_over = True
+        self.speaking = False
+        self.last_audio = 0.0
+        self.acked = False
+        self.closed = False
+        self._held: deque[bytes] = deque(maxlen=HOLD_BACK)
+        self._fed_at = now
+
+    @property
+    def form(self) -> Format:
+        """Format of both directions."""
+        return FORMS[self.line.input_format]
+
+    def cords(self) -> list[Cord]:
+        """Every cord it ever spoke into."""
+        return [*self._past, *([self.cord] if self.cord is not None else [])]
+
+    def said(self, audio: bytes, now: float) -> bool:
+        """Audio came; True when it is the first after a pause."""
+        if self.cord is None:
+            self.cord = Cord(self.unit, "", self.form)
+        waits = not self.cord.sink and not self._unbridged and self.cord.seconds < WAIT_FOR_ROUTE
+        if self.cord.sink or waits:
+            self.cord.push(audio, now, self.turn)
+        else:
+            self.cord.refuse(audio, self.turn, "unbridged")
+        self.last_audio = now
+        self.turn_over = False
+        first = not self.speaking
+        self.speaking = True
+        return first
+
+    def detach(self, reason: Reason) -> None:
+        """Its route is gone: what is queued is discarded, what comes goes nowhere until there is a new one."""
+        if self.cord is not None:
+            self.cord.discard(reason)
+            self._past.append(self.cord)
+        self.cord = None
+        self._unbridged = True
+
+    def attach(self, sink: str, form: Format) -> Cord:
+        """Give it a listener; what waited for its first route comes along."""
+        if self.cord is not None and (self.cord.sink or self._unbridged):
+            self.detach("replaced" if self.cord.sink else "unbridged")
+        if self.cord is None:
+            self.cord = Cord(self.unit, "", self.form)
+        self.cord.connect(sink, form)
+        return self.cord
+
+    def turn_event(self, kind: Literal["started", "ended"], turn: str) -> None:
+        """A turn of the assistant began or is over."""
+        if kind == "started":
+            self.turn = turn
+        self.turn_over = kind == "ended"
+
+    def over(self, now: float, last_sent: float) -> bool:
+        """Its turn is over and heard."""
+        if self.cord is not None and not self.cord.empty:
+            return False
+        return self.turn_over or self.closed or now - max(self.last_audio, last_sent) >= TURN_OVER
+
+    def hear(self, audio: bytes, now: float) -> None:
+        """Caller audio in the agent's format."""
+        if self.line.state is State.LIVE:
+            self.line.send_audio(audio, now)
+            self._fed_at = now
+        elif not self.closed:
+            self._held.append(audio)
+
+    def release_held(self, now: float) -> None:
+        """The ack came."""
+        self.acked = True
+        while self._held:
+            self.line.send_audio(self._held.popleft(), now)
+        self._fed_at = now
+
+    def feed_silence(self, now: float) -> None:
+        """Fill a pause of the caller's audio, whole frames at a time."""
+        if self.line.state is not State.LIVE or now - self._fed_at < SILENCE_AFTER:
+            return
+        frames = min(int((now - self._fed_at) / 0.02), 50)
+        self.line.send_audio(self.form.silence * frames, now)
+        self._fed_at += frames * 0.02
+        if now - self._fed_at > 1.0:
+            self._fed_at = now

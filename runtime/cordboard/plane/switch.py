@@ -1,0 +1,236 @@
+"""Who hears whom: routes between legs and agents, one source for each sink, the newest wins and says so (DESIGN §5)."""
+
+from collections.abc import Callable
+
+from cordboard.contract.records import LedgerEntry
+from cordboard.media.chain import PCMU_8000
+from cordboard.media.tones import ToneSource
+
+from .agent import Agent
+from .cord import Cord
+from .ledger import Reason
+from .leg import Leg
+
+RINGBACK = "ringback"
+KEEP_ALIVE = "keep-alive"
+
+
+class RouteRefused(ValueError):
+    """A route between units that are not here."""
+
+
+class Switch:
+    """The routes of all sessions of a plane."""
+
+    def __init__(
+        self,
+        legs: dict[str, Leg],
+        agents: dict[str, Agent],
+        replaced: Callable[[str, str, str], None],
+        keep: Callable[[LedgerEntry, str], None],
+    ) -> None:
+        self._legs = legs
+        self._agents = agents
+        self._replaced = replaced
+        self._keep = keep
+        self._ears: dict[str, dict[str, Agent]] = {}
+        """Leg → agents that hear it."""
+        self._lines: dict[str, dict[str, Cord]] = {}
+        """Leg → sink leg → cord."""
+        self._mouths: dict[str, Agent] = {}
+        """Sink leg → the agent it hears, also while that agent's last words are heard out."""
+        self._keep_alives: dict[str, Cord] = {}
+
+    def agents_hearing(self, leg: str) -> tuple[Agent, ...]:
+        """Agents that are fed by a leg."""
+        return tuple(self._ears.get(leg, {}).values())
+
+    def cords_from_leg(self, leg: str) -> tuple[Cord, ...]:
+        """Cords to other legs."""
+        return tuple(self._lines.get(leg, {}).values())
+
+    def agent_heard_by(self, leg: str) -> Agent | None:
+        """The agent whose words a leg hears."""
+        return self._mouths.get(leg)
+
+    def keep_alive_cord(self, leg: Leg) -> Cord:
+        """The cord of the silent frames that keep a path open."""
+        cord = self._keep_alives.get(leg.unit)
+        if cord is None or cord.form != leg.form:
+            cord = self._keep_alives[leg.unit] = Cord(KEEP_ALIVE, leg.unit, leg.form)
+        return cord
+
+    def route(self, source: str, sink: str) -> None:
+        """`sink` hears `source`. Raises RouteRefused, UnsupportedConversion."""
+        if source == sink:
+            raise RouteRefused("a unit cannot hear itself")
+        from_leg, to_leg = self._legs.get(source), self._legs.get(sink)
+        from_agent, to_agent = self._agents.get(source), self._agents.get(sink)
+        if from_leg is not None and to_agent is not None:
+            self._feed(from_leg, to_agent)
+        elif from_leg is not None and to_leg is not None:
+            self._join(from_leg, to_leg)
+        elif from_agent is not None and to_leg is not None:
+            self._speak(from_agent, to_leg)
+        else:
+            missing = source if from_leg is None and from_agent is None else sink
+            raise RouteRefused(f"{missing} is not here, or two agents were to be joined")
+
+    def unroute(self, source: str, sink: str, reason: Reason) -> None:
+        """Undo a route; none there: nothing happens."""
+        ears = self._ears.get(source, {})
+        if sink in ears:
+            self._stop_feeding(source, ears[sink])
+        leg = self._legs.get(sink)
+        if leg is not None and leg.source is not None and leg.source.source == source:
+            self._take_source(leg, reason)
+
+    def set_fallback(self, leg: Leg, source: str) -> None:
+        """What a leg hears while it has no source: ringback, another leg's early media, or nothing."""
+        if leg.fallback is not None and leg.fallback.source == source:
+            return
+        self._drop_fallback(leg)
+        if leg.source is not None and leg.source.source == source:
+            return
+        if source == RINGBACK:
+            leg.tone = ToneSource.ringback()
+            cord = Cord(RINGBACK, "", PCMU_8000)
+            cord.connect(leg.unit, leg.form)
+            leg.fallback = cord
+        elif source and (early := self._legs.get(source)) is not None:
+            leg.fallback = self._line(early, leg)
+
+    def form_changed(self, leg: Leg) -> None:
+        """A leg's codec may have changed: its cords get new chains."""
+        for cord in (leg.source, leg.fallback):
+            if cord is not None:
+                cord.connect(leg.unit, leg.form)
+        for agent in self.agents_hearing(leg.unit):
+            if agent.ear is not None and agent.ear.form != leg.form:
+                self._feed(leg, agent)
+        for sink in list(self._lines.get(leg.unit, {})):
+            cord = self._lines[leg.unit][sink]
+            if cord.form != leg.form:
+                self._join(leg, self._legs[sink])
+
+    def agent_form_changed(self, agent: Agent) -> None:
+        """`start` chose a format: what was routed before gets its chains."""
+        for leg, ears in self._ears.items():
+            if agent.unit in ears:
+                self._feed(self._legs[leg], agent)
+        if agent.cord is not None and agent.cord.form != agent.form and agent.cord.sink:
+            self._speak(agent, self._legs[agent.cord.sink])
+
+    def leg_gone(self, leg: Leg) -> None:
+        """A leg is over: its cords end."""
+        for agent in self.agents_hearing(leg.unit):
+            self._stop_feeding(leg.unit, agent)
+        self._ears.pop(leg.unit, None)
+        for sink in list(self._lines.get(leg.unit, {})):
+            other = self._legs[sink]
+            if other.source is not None and other.source.source == leg.unit:
+                self._take_source(other, "ended")
+            else:
+                self._drop_fallback(other)
+        self._lines.pop(leg.unit, None)
+        if leg.source is not None:
+            self._take_source(leg, "ended")
+        self._drop_fallback(leg)
+        keep_alive = self._keep_alives.pop(leg.unit, None)
+        if keep_alive is not None:
+            self._keep(keep_alive.entry(), leg.session)
+
+    def agent_gone(self, agent: Agent) -> None:
+        """An agent's socket is closed: it hears nothing more; what it said is heard out."""
+        for leg in [leg for leg, ears in self._ears.items() if agent.unit in ears]:
+            del self._ears[leg][agent.unit]
+
+    def forget(self, session: str) -> None:
+        """Nothing of a session is left."""
+        prefix = session + "/"
+        for table in (self._ears, self._lines, self._mouths, self._keep_alives):
+            for unit in [unit for unit in table if unit.startswith(prefix)]:
+                del table[unit]
+
+    # --- the three kinds of route
+
+    def _feed(self, leg: Leg, agent: Agent) -> None:
+        if agent.ear is not None:
+            former = agent.ear.source
+            self._stop_feeding(former, agent)
+            if former != leg.unit:
+                self._replaced(former, agent.unit, leg.unit)
+        cord = Cord(leg.unit, "", leg.form, live=True)
+        cord.connect(agent.unit, agent.form)
+        agent.ear = cord
+        self._ears.setdefault(leg.unit, {})[agent.unit] = agent
+
+    def _stop_feeding(self, leg: str, agent: Agent) -> None:
+        if agent.ear is not None:
+            self._keep(agent.ear.entry(), agent.session)
+            agent.ear = None
+        self._ears.get(leg, {}).pop(agent.unit, None)
+
+    def _join(self, source: Leg, sink: Leg) -> None:
+        self._give_source(sink, source.unit)
+        sink.source = self._line(source, sink)
+
+    def _speak(self, agent: Agent, sink: Leg) -> None:
+        self._give_source(sink, agent.unit)
+        if agent.cord is not None and agent.cord.sink and agent.cord.sink != sink.unit:
+            former = self._legs.get(agent.cord.sink)
+            if former is not None:
+                self._take_source(former, "replaced")
+        sink.source = agent.attach(sink.unit, sink.form)
+        self._mouths[sink.unit] = agent
+
+    def _line(self, source: Leg, sink: Leg) -> Cord:
+        lines = self._lines.setdefault(source.unit, {})
+        if sink.unit in lines:
+            cord = lines[sink.unit]
+            if sink.fallback is cord:
+                sink.fallback = None
+                sink.tone = None
+            if cord.form == source.form:
+                cord.connect(sink.unit, sink.form)
+                return cord
+            cord.discard("replaced")
+            self._keep(cord.entry(), sink.session)
+        cord = Cord(source.unit, "", source.form, live=True)
+        cord.connect(sink.unit, sink.form)
+        lines[sink.unit] = cord
+        return cord
+
+    def _give_source(self, sink: Leg, by: str) -> None:
+        """A sink is about to get a source: the former one is replaced, aloud."""
+        if sink.source is not None:
+            former = sink.source.source
+            if former != by:
+                self._take_source(sink, "replaced")
+                self._replaced(former, sink.unit, by)
+            elif former in self._agents:
+                self._take_source(sink, "replaced")
+
+    def _take_source(self, sink: Leg, reason: Reason) -> None:
+        cord = sink.source
+        sink.source = None
+        if cord is None:
+            return
+        agent = self._mouths.pop(sink.unit, None)
+        if agent is not None and agent.cord is cord:
+            agent.detach(reason)
+            if agent.closed:
+                self._keep(cord.entry(), sink.session)
+            return
+        cord.discard(reason)
+        self._lines.get(cord.source, {}).pop(sink.unit, None)
+        self._keep(cord.entry(), sink.session)
+
+    def _drop_fallback(self, leg: Leg) -> None:
+        cord = leg.fallback
+        leg.fallback = None
+        leg.tone = None
+        if cord is not None and cord is not leg.source:
+            cord.discard("ended")
+            self._lines.get(cord.source, {}).pop(leg.unit, None)
+            self._keep(cord.entry(), leg.session)
