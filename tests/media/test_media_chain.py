@@ -9,6 +9,8 @@ from cordboard.media.analysis import dominant_tone
 from cordboard.media.chain import (
     L16_8000,
     L16_16000,
+    L16_24000,
+    L16_44100,
     PCMA_8000,
     PCMU_8000,
     Format,
@@ -20,7 +22,7 @@ from cordboard.media.chain import (
 from cordboard.media.samples import level_dbfs
 from cordboard.media.tones import sine
 
-FORMATS = (PCMU_8000, PCMA_8000, L16_8000, L16_16000)
+FORMATS = (PCMU_8000, PCMA_8000, L16_8000, L16_16000, L16_24000, L16_44100)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,9 @@ FORMATS = (PCMU_8000, PCMA_8000, L16_8000, L16_16000)
         (PCMU_8000, L16_16000, "PCMU/8000 → decode → ×2 → L16/16000"),
         (L16_16000, PCMU_8000, "L16/16000 → ÷2 → encode → PCMU/8000"),
         (L16_16000, L16_8000, "L16/16000 → ÷2 → L16/8000"),
+        (PCMU_8000, L16_24000, "PCMU/8000 → decode → ×3 → L16/24000"),
+        (L16_24000, L16_16000, "L16/24000 → ×2/3 → L16/16000"),
+        (L16_44100, PCMU_8000, "L16/44100 → ×80/441 → encode → PCMU/8000"),
         (Format("PCMU", 16000), PCMA_8000, "PCMU/16000 → decode → ÷2 → encode → PCMA/8000"),
     ],
 )
@@ -63,7 +68,7 @@ def test_identity_hands_on_the_same_object(form: Format) -> None:
     assert chain.delay == 0.0
 
 
-@pytest.mark.parametrize(("source", "sink"), [(PCMU_8000, L16_16000), (L16_16000, PCMU_8000)])
+@pytest.mark.parametrize(("source", "sink"), [(PCMU_8000, L16_16000), (L16_16000, PCMU_8000), (L16_44100, PCMU_8000)])
 def test_reset_drops_the_tail_of_the_filter(source: Format, sink: Format) -> None:
     chain = build_chain(source, sink)
     chain.process(encode(sine(440.0, 0.02, source.rate, -3.0), source))
@@ -92,8 +97,8 @@ def test_half_a_sample_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "sink", "reason"),
     [
-        (Format("L16", 44100), PCMU_8000, "44100 Hz"),
-        (PCMU_8000, Format("L16", 24000), "24000 Hz"),
+        (Format("L16", 11025), PCMU_8000, "11025 Hz"),
+        (PCMU_8000, Format("L16", 48000), "48000 Hz"),
         (Format("opus", 8000), PCMU_8000, "no codec opus"),  # type: ignore[arg-type]
     ],
 )

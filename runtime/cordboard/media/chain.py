@@ -4,17 +4,19 @@ The same encoding at both ends passes bytes through. Otherwise: decode by table,
 chain prints itself as the list of its steps. L16 is 16-bit linear, little-endian, as the agents' `pcm_16000` is; it
 never goes on the wire as RTP, whose L16 is big-endian (RFC 3551 section 4.5.11).
 
-Left out: rates other than 8 and 16 kHz, and more than one channel.
+Left out: rates beyond those in RATES, and more than one channel.
 """
 
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from cordboard.media import g711
+from cordboard.media.polyphase import Polyphase
 from cordboard.media.resample import Down2, Up2
 from cordboard.media.samples import Samples, samples_per_frame
 
@@ -67,9 +69,13 @@ PCMU_8000 = Format("PCMU", 8000)
 PCMA_8000 = Format("PCMA", 8000)
 L16_8000 = Format("L16", 8000)
 L16_16000 = Format("L16", 16000)
+L16_24000 = Format("L16", 24000)
+L16_44100 = Format("L16", 44100)
 
-RATES = (8000, 16000)
-"""Rates in Hz that live audio may have."""
+RATES = (8000, 16000, 24000, 44100)
+"""Rates in Hz that live audio may have: of telephone legs, and of agents (`pcm_16000`, `_24000`, `_44100`)."""
+
+_Resampler = Up2 | Down2 | Polyphase
 
 
 def _l16_decode(data: bytes) -> Samples:
@@ -124,7 +130,7 @@ class Chain:
         sink: Format,
         steps: tuple[str, ...],
         process: Callable[[bytes], bytes],
-        resampler: Up2 | Down2 | None = None,
+        resampler: _Resampler | None = None,
     ) -> None:
         """Made by `build_chain`."""
         self.source = source
@@ -177,14 +183,29 @@ def build_chain(source: Format, sink: Format) -> Chain:
         if sink.encoding == "L16":
             return Chain(source, sink, ("decode",), lambda data: encode_step(decode_step(data)))
         return Chain(source, sink, ("encode",), lambda data: encode_step(decode_step(data)))
-    resampler: Up2 | Down2 = Up2() if sink.rate > source.rate else Down2()
+    resampler = _build_resampler(source.rate, sink.rate)
     change = resampler.process
-    steps: tuple[str, ...] = ("×2" if sink.rate > source.rate else "÷2",)
+    steps: tuple[str, ...] = (_ratio(source.rate, sink.rate),)
     if source.encoding != "L16":
         steps = ("decode", *steps)
     if sink.encoding != "L16":
         steps = (*steps, "encode")
     return Chain(source, sink, steps, lambda data: encode_step(change(decode_step(data))), resampler)
+
+
+def _build_resampler(source_rate: int, sink_rate: int) -> _Resampler:
+    """The half-band filter where it does, being the cheapest; the general one elsewhere."""
+    if sink_rate == 2 * source_rate:
+        return Up2()
+    if source_rate == 2 * sink_rate:
+        return Down2()
+    return Polyphase(source_rate, sink_rate)
+
+
+def _ratio(source_rate: int, sink_rate: int) -> str:
+    """The change of rate as a step: ×2, ÷2, ×80/441."""
+    ratio = Fraction(sink_rate, source_rate)
+    return f"÷{ratio.denominator}" if ratio.numerator == 1 else f"×{ratio}"
 
 
 def _unchanged(data: bytes) -> bytes:

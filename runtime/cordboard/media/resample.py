@@ -9,7 +9,7 @@ and images of the telephone band) at least 70 dB down. Group delay: 31 samples a
 The taps are whole numbers in units of 2^-18 and products are summed in double precision, where every such sum is
 exact: any split of a stream gives the same bits, on any machine.
 
-Left out: other ratios; prompts and recordings go through soxr, off the live path.
+Left out: other ratios (see `polyphase`); prompts and recordings go through soxr, off the live path.
 """
 
 import numpy as np

@@ -27,7 +27,7 @@ _MARKER = 0x80
 
 @dataclass(slots=True)
 class RtpPacket:
-    """One received RTP packet. Not frozen: fifty are made per second and call, and a frozen one costs twice as much."""
+    """One received RTP packet. Not frozen: fifty a second and call are made, and a frozen one costs several times as much."""
 
     payload_type: int
     """Payload type, 0 … 127."""
