@@ -1,0 +1,157 @@
+"""The stand-in's listener: the handshake of `GET /agents/stream/{agent_id}`, and the calls behind it.
+
+Follows reference cartesia-protocols §1.1 and §1.6. Leaves out everything of the service that is not this socket:
+access tokens, REST, webhooks, speech recognition, the Managed Agents wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import random
+import re
+from collections import deque
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from cordboard.line.call import Call, Connection
+from cordboard.line.records import MAX_CALLS, CallRecord
+from cordboard.line.script import Agent, Script
+from cordboard.line.speech import Studio
+
+KNOWN_VERSIONS = ("2025-04-16", "2026-03-01")
+"""Versions with which this wire was documented (§6 of the reference)."""
+
+MAX_MESSAGE = 1 << 20
+"""Bytes of one message of a client, who should send 100 ms of audio at most (§1.2.2)."""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds for a client to answer a close frame: the program has to end within two."""
+
+log = logging.getLogger("cordboard.line")
+
+# The library logs headers, so keys, at DEBUG: this logger belongs to no hierarchy and cannot be switched on.
+_SILENT = logging.Logger("cordboard.line.websocket", level=logging.CRITICAL + 1)
+
+
+class LineServer:
+    """Serves the agents of a script until closed."""
+
+    def __init__(self, script: Script, host: str = "127.0.0.1", port: int = 8090, *, seed: int | None = None) -> None:
+        """`port` 0 lets the system choose. `seed` makes the ids of calls repeatable."""
+        self.calls: deque[CallRecord] = deque(maxlen=MAX_CALLS)
+        self._script = script
+        self._host = host
+        self._port = port
+        self._rng = random.Random(seed)
+        self._studio = Studio(script)
+        self._server: Server | None = None
+        self.connections: set[Connection] = set()
+        self._count = 0
+
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on."""
+        if self._server is None:
+            return self._port
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Make all sounds, then listen. Raises OSError for a port in use, WavError or OSError for a bad sound file."""
+        await self._studio.prepare()
+        create = cast("type[ServerConnection]", functools.partial(_connection, self.connections))
+        self._server = await serve(
+            self._serve,
+            self._host,
+            self._port,
+            process_request=self._check,
+            create_connection=create,
+            compression=None,
+            ping_interval=None,
+            close_timeout=CLOSE_TIMEOUT,
+            max_size=MAX_MESSAGE,
+            logger=_SILENT,
+        )
+        log.info("listening on ws://%s:%s, agents: %s", self._host, self.port, ", ".join(self._script.agents))
+
+    async def close(self) -> None:
+        """Stop listening and end all calls with 1001; returns when nothing is left, in less than two seconds."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await server.wait_closed()
+        except TimeoutError:
+            for connection in list(self.connections):
+                connection.transport.abort()
+            await server.wait_closed()
+
+    def _check(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Judge the handshake; None lets it pass."""
+        path, query = urlsplit(request.path).path, parse_qs(urlsplit(request.path).query)
+        match = re.fullmatch(r"/agents/stream/([^/]+)", path)
+        name = unquote(match[1]) if match else ""
+        agent = self._script.agents.get(name)
+        if match is None:
+            return _refuse(connection, 404, "no such path")
+        key = _credential(request, query)
+        version = query.get("cartesia_version", [""])[0] or _header(request, "Cartesia-Version")
+        if not key:
+            return _refuse(connection, 401, "no credentials: Authorization: Bearer <access token> is needed")
+        if not version:
+            return _refuse(connection, 400, "Cartesia-Version is missing")
+        if agent is None:
+            return _refuse(connection, 404, "no such agent")
+        if agent.refuse:
+            return _refuse(connection, agent.refuse, "refused by the script")
+        if version not in KNOWN_VERSIONS:
+            log.warning("handshake: version %.20r was never documented for this wire", version)
+        if key.startswith("sk_"):
+            log.warning("handshake: an API key; the documents ask for an access token")
+        return None
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        assert isinstance(socket, Connection)
+        assert socket.request is not None
+        agent: Agent = self._script.agents[unquote(urlsplit(socket.request.path).path.rsplit("/", 1)[1])]
+        self._count += 1
+        record = CallRecord(self._count, agent.name)
+        self.calls.append(record)
+        record.say("connected")
+        try:
+            await Call(socket, agent, self._studio, record, self._rng).run()
+        except Exception:
+            log.exception("call %s failed", record.number)
+            raise  # the library closes the socket with 1011
+
+
+def _connection(connections: set[Connection], *args: Any, **kwargs: Any) -> Connection:
+    connection = Connection(*args, **kwargs)
+    connections.add(connection)
+    connection.connection_lost_waiter.add_done_callback(lambda _: connections.discard(connection))
+    return connection
+
+
+def _refuse(connection: ServerConnection, status: int, text: str) -> Response:
+    log.warning("handshake refused: %s, %s", status, text)
+    return connection.respond(status, text + "\n")
+
+
+def _header(request: Request, name: str) -> str:
+    values = request.headers.get_all(name)
+    return values[0].strip() if values else ""
+
+
+def _credential(request: Request, query: dict[str, list[str]]) -> str:
+    """Return what the client shows (§1.1): a Bearer token or key, X-API-Key, or one of two query parameters."""
+    scheme, _, token = _header(request, "Authorization").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return (
+        bearer or _header(request, "X-API-Key") or query.get("access_token", [""])[0] or query.get("api_key", [""])[0]
+    )
