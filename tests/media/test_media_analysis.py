@@ -50,7 +50,7 @@ def test_frequencies_that_do_not_exist_are_refused() -> None:
 )
 def test_longest_silence(parts: list[tuple[float, float]], seconds: float) -> None:
     line = np.concatenate([sine(500.0, length, 8000, level) for length, level in parts])
-    assert longest_silence(line, 8000) == pytest.approx(seconds, abs=0.006)
+    assert longest_silence(line, 8000) == pytest.approx(seconds, abs=0.004)
 
 
 def test_longest_silence_of_less_than_a_window() -> None:

@@ -79,6 +79,20 @@ def test_a_segment_that_lost_its_last_packet_is_found_all_the_same() -> None:
     assert receiver.receive(_event(5, 160), 1000 + 0xFFFF, 8.21) is None
 
 
+def test_segments_shorter_than_the_longest_are_joined_too() -> None:
+    receiver = DtmfReceiver()
+    assert receiver.receive(_event(5, 160), 1000, 0.0) == "5"
+    assert receiver.receive(_event(5, 8000), 1000, 0.98) is None
+    assert receiver.receive(_event(5, 160), 9000, 1.0) is None
+
+
+def test_after_an_end_the_same_arithmetic_is_a_new_digit() -> None:
+    receiver = DtmfReceiver()
+    assert receiver.receive(_event(5, 160), 1000, 0.0) == "5"
+    assert receiver.receive(_event(5, 480, end=True), 1000, 0.04) is None
+    assert receiver.receive(_event(5, 160), 1480, 0.06) == "5"
+
+
 def test_after_silence_the_same_arithmetic_is_a_new_digit() -> None:
     receiver = DtmfReceiver()
     receiver.receive(_event(5, 480), 1000, 0.0)

@@ -69,8 +69,10 @@ def test_a_gap_is_waited_for_and_then_given_up() -> None:
     assert _sequences(buffer.pop_ready(1.0 + MAX_WAIT - 0.001)) == []
     assert _sequences(buffer.pop_ready(1.0 + MAX_WAIT)) == [4]
     assert buffer.lost == 2
-    assert _feed(buffer, 3, now=1.1) == []
-    assert (buffer.lost, buffer.late) == (2, 1)
+    assert _feed(buffer, 3, 2, now=1.1) == []
+    assert (buffer.lost, buffer.late, buffer.duplicates) == (2, 2, 0)
+    assert _feed(buffer, 1, 4, now=1.1) == []
+    assert (buffer.late, buffer.duplicates) == (2, 2)
     assert _feed(buffer, 5, now=1.1) == [5]
 
 

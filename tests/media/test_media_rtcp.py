@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from cordboard.media.rtcp import (
     MAX_DATAGRAM,
+    MAX_DROPOUT,
+    MAX_MISORDER,
     MAX_PACKETS_PER_COMPOUND,
     Bye,
     ReceiverReport,
@@ -84,6 +86,19 @@ def test_one_stray_is_not_counted_and_two_in_a_row_begin_anew() -> None:
     assert (stats.lost, stats.resyncs, stats.highest_sequence) == (0, 0, 3)
     stats.receive(_packet(30001), 0.12)
     assert (stats.lost, stats.resyncs, stats.highest_sequence) == (0, 1, 30001)
+
+
+@pytest.mark.parametrize(
+    ("step", "lost", "highest"),
+    [(MAX_DROPOUT - 1, MAX_DROPOUT - 2, MAX_DROPOUT), (MAX_DROPOUT, 0, 1), (-MAX_MISORDER, 0, 1), (-101, 0, 1)],
+)
+def test_limits_of_a_run(step: int, lost: int, highest: int) -> None:
+    stats = _stats(1)
+    stats.receive(_packet(1 + step), 0.1)
+    assert (stats.lost, stats.highest_sequence) == (lost, highest)
+    counted = step in (MAX_DROPOUT - 1, -MAX_MISORDER)
+    stats.receive(_packet(2 + step), 0.12)
+    assert stats.resyncs == (0 if counted else 1)
 
 
 def test_a_new_source_keeps_the_totals() -> None:

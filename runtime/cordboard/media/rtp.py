@@ -27,7 +27,7 @@ _MARKER = 0x80
 
 @dataclass(slots=True)
 class RtpPacket:
-    """One received RTP packet. Not frozen: fifty a second and call are made, and a frozen one costs several times as much."""
+    """One received RTP packet. Not frozen: freezing makes each, fifty a second and call, several times dearer."""
 
     payload_type: int
     """Payload type, 0 … 127."""
