@@ -30,8 +30,9 @@ from cordboard.agents.events import (
     TurnStarted,
     Unknown,
 )
-from cordboard.agents.line import MAX_REPORTED, InputFormat, LineConnection, State, UnsupportedFormat, WrongState
+from cordboard.agents.line import LineConnection
 from cordboard.agents.line_messages import NotJson
+from cordboard.agents.line_state import MAX_REPORTED, InputFormat, State, UnsupportedFormat, WrongState
 from cordboard.agents.websocket import MAX_MESSAGE, BadAddress
 
 KEY = "sk_car_very-secret-0001"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from cordboard.agents.close import judge
 from cordboard.agents.events import AgentEvent, Closed
-from cordboard.agents.line import LineConnection, State
+from cordboard.agents.line import LineConnection
 from cordboard.agents.line_messages import Malformed, MediaInput, MediaOutput, decode, media_payload
+from cordboard.agents.line_state import State
 
 SETTINGS = settings(max_examples=80, deadline=None)
 

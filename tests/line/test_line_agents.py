@@ -26,7 +26,8 @@ from cordboard.agents.events import (
     TurnEnded,
     TurnStarted,
 )
-from cordboard.agents.line import InputFormat, LineConnection
+from cordboard.agents.line import LineConnection
+from cordboard.agents.line_state import InputFormat
 from cordboard.line.server import LineServer
 from cordboard.media.analysis import dominant_tone
 from cordboard.media.chain import PCMU_8000, decode

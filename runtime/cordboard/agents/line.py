@@ -11,76 +11,34 @@ The shell opens TCP or TLS to (`host`, `port`, `secure`), calls `connected`, fee
 
 from __future__ import annotations
 
-import enum
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from cordboard.agents import line_messages as messages
+from cordboard.agents import line_state
 from cordboard.agents.close import NORMAL, PROTOCOL_ERROR, judge
 from cordboard.agents.events import Acked, AgentEvent, Audio, Clear, ErrorMessage, HttpResponse, Opened, Unknown
+from cordboard.agents.line_state import (
+    BYTES_PER_SAMPLE,
+    CLOSE_TIMEOUT,
+    MAX_BODY,
+    MAX_IDENTIFIER,
+    MAX_REPORTED,
+    MAY,
+    PING_INTERVAL,
+    PONG_TIMEOUT,
+    InputFormat,
+    State,
+    UnsupportedFormat,
+    WrongState,
+)
 from cordboard.agents.websocket import MAX_MESSAGE, BadAddress, Ended, Handshake, Message, WebSocketClient, check_close
 
-InputFormat = Literal["mulaw_8000", "pcm_16000"]
-
-BYTES_PER_SAMPLE: Final[Mapping[str, int]] = {"mulaw_8000": 1, "pcm_16000": 2}
-"""Formats spoken here; §1.2.1 names two more."""
-
-PING_INTERVAL = 60.0
-"""Seconds between pings: the documents advise 60 to 90 s against an idle limit of 180 s (§1.6)."""
-
-PONG_TIMEOUT = 20.0
-"""Seconds without a single byte after a ping until the peer counts as gone. Precedent: websockets' ping_timeout."""
-
-CLOSE_TIMEOUT = 2.0
-"""Seconds for the peer to answer our close frame: the limit of a command that waits for nothing else (DESIGN §4)."""
-
-MAX_BODY = 4096
-"""Bytes kept of a refusal's body: enough for an error object, small enough for an event."""
-
-MAX_IDENTIFIER = 256
-"""Characters of a `stream_id` or `call_id`: it goes out with every 20 ms of audio. Ids seen have about 30."""
-
-MAX_REPORTED = 20
-"""Malformed messages reported as events per connection; later ones are only counted, so that a flood stays cheap."""
-
-
-class State(enum.Enum):
-    """Where the connection stands; also the rows of `MAY`."""
-
-    IDLE = "not connected"
-    CONNECTING = "handshake under way"
-    OPEN = "open, start not sent"
-    STARTING = "start sent, not acked"
-    LIVE = "acked"
-    CLOSING = "close sent"
-    CLOSED = "closed"
-
-
-MAY: Final[Mapping[str, frozenset[State]]] = {
-    "connected": frozenset({State.IDLE}),
-    "start": frozenset({State.OPEN}),
-    "send_audio": frozenset({State.LIVE}),
-    "custom": frozenset({State.LIVE}),
-    "dtmf": frozenset({State.LIVE}),
-}
-"""What may be called when. `close`, `receive_*`, `connection_lost` and timers are allowed, or void, everywhere."""
-
-
-class WrongState(RuntimeError):
-    """A call that the connection's state does not allow, such as audio before the ack."""
-
-    def __init__(self, operation: str, state: State) -> None:
-        super().__init__(f"{operation}: connection is in state “{state.value}”")
-        self.operation = operation
-        self.state = state
-
-
-class UnsupportedFormat(ValueError):
-    """`config.input_format` names a format that is not spoken here."""
+__all__ = ["InputFormat", "LineConnection", "State", "UnsupportedFormat", "WrongState"]
 
 
 class LineConnection:
@@ -112,7 +70,7 @@ class LineConnection:
         if parts.query or parts.fragment:
             raise BadAddress("base_url must have neither query nor fragment")
         self.agent_id = agent_id
-        self.input_format: InputFormat = _format(input_format)
+        self.input_format: InputFormat = line_state.input_format(input_format)
         self.state = State.IDLE
         self.call_id = ""
         self.stream_id = ""
@@ -217,7 +175,7 @@ class LineConnection:
         """
         self._check("start")
         settings = {"input_format": self.input_format, **(config or {})}
-        input_format = _format(settings["input_format"])
+        input_format = line_state.input_format(settings["input_format"])
         message: dict[str, Any] = {"event": "start", "config": settings, "metadata": dict(metadata)}
         if agent is not None:
             message["agent"] = dict(agent)
@@ -415,9 +373,3 @@ _DUE: Final[Mapping[str, Callable[[LineConnection, float], None]]] = {
 
 def _identifier(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= MAX_IDENTIFIER else ""
-
-
-def _format(name: object) -> InputFormat:
-    if name not in BYTES_PER_SAMPLE:
-        raise UnsupportedFormat(f"input_format {name!r}: only {' and '.join(BYTES_PER_SAMPLE)} are supported")
-    return cast(InputFormat, name)

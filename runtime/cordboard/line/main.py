@@ -76,7 +76,8 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
         log.error("%s", exc)
         return 2
     except OSError as exc:
-        log.error("cannot listen on %s:%s: %s", args.host, args.port, exc.strerror or exc)
+        place = exc.filename or f"cannot listen on {args.host}:{args.port}"
+        log.error("%s: %s", place, exc.strerror or exc)
         return 1
     finally:
         for task in (stopping, starting):

@@ -1,0 +1,72 @@
+"""States, formats and limits of the Line socket's client, `line.LineConnection`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final, Literal, cast
+
+InputFormat = Literal["mulaw_8000", "pcm_16000"]
+
+BYTES_PER_SAMPLE: Final[Mapping[str, int]] = {"mulaw_8000": 1, "pcm_16000": 2}
+"""Formats spoken here; §1.2.1 names two more."""
+
+PING_INTERVAL = 60.0
+"""Seconds between pings: the documents advise 60 to 90 s against an idle limit of 180 s (§1.6)."""
+
+PONG_TIMEOUT = 20.0
+"""Seconds without a single byte after a ping until the peer counts as gone. Precedent: websockets' ping_timeout."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds for the peer to answer our close frame: the limit of a command that waits for nothing else (DESIGN §4)."""
+
+MAX_BODY = 4096
+"""Bytes kept of a refusal's body: enough for an error object, small enough for an event."""
+
+MAX_IDENTIFIER = 256
+"""Characters of a `stream_id` or `call_id`: it goes out with every 20 ms of audio. Ids seen have about 30."""
+
+MAX_REPORTED = 20
+"""Malformed messages reported as events per connection; later ones are only counted, so that a flood stays cheap."""
+
+
+class State(enum.Enum):
+    """Where the connection stands; also the rows of `MAY`."""
+
+    IDLE = "not connected"
+    CONNECTING = "handshake under way"
+    OPEN = "open, start not sent"
+    STARTING = "start sent, not acked"
+    LIVE = "acked"
+    CLOSING = "close sent"
+    CLOSED = "closed"
+
+
+MAY: Final[Mapping[str, frozenset[State]]] = {
+    "connected": frozenset({State.IDLE}),
+    "start": frozenset({State.OPEN}),
+    "send_audio": frozenset({State.LIVE}),
+    "custom": frozenset({State.LIVE}),
+    "dtmf": frozenset({State.LIVE}),
+}
+"""What may be called when. `close`, `receive_*`, `connection_lost` and timers are allowed, or void, everywhere."""
+
+
+class WrongState(RuntimeError):
+    """A call that the connection's state does not allow, such as audio before the ack."""
+
+    def __init__(self, operation: str, state: State) -> None:
+        super().__init__(f"{operation}: connection is in state “{state.value}”")
+        self.operation = operation
+        self.state = state
+
+
+class UnsupportedFormat(ValueError):
+    """`config.input_format` names a format that is not spoken here."""
+
+
+def input_format(name: object) -> InputFormat:
+    """Return `name` when it is a format spoken here; raise `UnsupportedFormat`."""
+    if name not in BYTES_PER_SAMPLE:
+        raise UnsupportedFormat(f"input_format {name!r}: only {' and '.join(BYTES_PER_SAMPLE)} are supported")
+    return cast(InputFormat, name)
