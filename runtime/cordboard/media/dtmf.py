@@ -21,7 +21,7 @@ DIGITS = "0123456789*#ABCD"
 """Keys by event code (RFC 4733 section 3.2)."""
 
 TONE_MS = 160
-"""Default length of a sent tone. 40 ms is the shortest that RFC 4733 section 2.5.2.3 has in mind; menus want more."""
+"""Default length of a sent tone. Receivers must take 40 ms; menus that listen for keys under speech want more."""
 
 GAP_MS = 60
 """Default pause between sent tones, in whole frames: some RTP peers that turn events into tones need 50 ms."""
