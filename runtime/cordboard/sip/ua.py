@@ -28,7 +28,7 @@ from cordboard.sip.timers import T1, Intervals
 from cordboard.sip.transactions import mark_received
 from cordboard.sip.uac import Uac
 from cordboard.sip.uas import Uas
-from cordboard.sip.uri import Address, UnsupportedScheme, parse_uri
+from cordboard.sip.uri import Address, SipUri, UnsupportedScheme, parse_uri
 
 DRAIN_RETRY_AFTER = 30  # s, told to callers refused by refuse_new: about what a restart takes
 _IN_DIALOG = ("INVITE", "BYE", "UPDATE", "INFO", "OPTIONS")
@@ -208,7 +208,9 @@ class UserAgent:
         try:
             required = [] if request.method == "CANCEL" else request.headers.listed("Require")
             if leg is None and request.method in ("INVITE", "OPTIONS"):
-                parse_uri(request.uri)
+                target = parse_uri(request.uri)
+                if isinstance(target, SipUri) and target.headers:
+                    return 400, ()  # §19.1.1: no headers in a Request-URI
             if request.method == "INVITE":
                 sdp_of(request)
         except UnsupportedScheme:

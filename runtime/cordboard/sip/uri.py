@@ -16,7 +16,6 @@ from cordboard.sip.grammar import (
     parameter,
     parse_parameters,
     quote,
-    split_outside,
     unquote,
 )
 
@@ -185,25 +184,25 @@ def parse_name_addr(value: str) -> NameAddr:
     An unquoted display name with commas and white space inside the brackets are let pass (RFC 4475 baddn, badaspec).
     """
     value = value.strip()
-    head = split_outside(value, "<")  # also refuses an open quote
-    if "<" not in value or (len(head) == 1 and value.startswith('"')):
+    opening = _opening_bracket(value)
+    if opening < 0:
         uri, semicolon, tail = value.partition(";")
-        uri = uri.strip()
-        if not _SCHEME.match(uri) or any(char.isspace() for char in uri):
-            raise GrammarError(f"not an address: {value[:60]!r}")
-        return NameAddr(uri, "", parse_parameters(semicolon + tail))
-    opening = len(value) - len(_after_display(value))
+        return NameAddr(_checked_uri(uri.strip()), "", parse_parameters(semicolon + tail))
     closing = value.find(">", opening)
     if closing < 0:
         raise GrammarError("an address has no '>'")
-    uri = value[opening + 1 : closing].strip()
-    if not _SCHEME.match(uri) or any(char.isspace() or char == "<" for char in uri):
-        raise GrammarError(f"not an address: {uri[:60]!r}")
+    uri = _checked_uri(value[opening + 1 : closing].strip())
     return NameAddr(uri, unquote(value[:opening].strip()), parse_parameters(value[closing + 1 :]))
 
 
-def _after_display(value: str) -> str:
-    """What follows the display name, from '<' on; brackets inside quotes do not count."""
+def _checked_uri(uri: str) -> str:
+    if not _SCHEME.match(uri) or any(char.isspace() or char in '<>"' for char in uri):
+        raise GrammarError(f"not an address: {uri[:60]!r}")
+    return uri
+
+
+def _opening_bracket(value: str) -> int:
+    """Where '<' stands outside quotes, -1 when nowhere. An open quote before it raises GrammarError."""
     quoted = escaped = False
     for index, char in enumerate(value):
         if escaped:
@@ -213,8 +212,10 @@ def _after_display(value: str) -> str:
         elif char == '"':
             quoted = not quoted
         elif char == "<" and not quoted:
-            return value[index:]
-    raise GrammarError("an address has no '<'")
+            return index
+    if quoted:
+        raise GrammarError("a quoted string has no end")
+    return -1
 
 
 def make_name_addr(uri: str, display_name: str = "") -> NameAddr:
