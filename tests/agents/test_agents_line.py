@@ -334,6 +334,7 @@ MALFORMED = [
     b"[1]",
     b"null",
     b'{"event":"media_output","media":{"payload":NaN}}',
+    b'{"event":"custom","metadata":{"x":Infinity}}',
     b'{"event":"media_output"}',
     b'{"event":"media_output","media":[]}',
     b'{"event":"media_output","media":{"payload":7}}',
@@ -412,7 +413,7 @@ def test_an_odd_pcm_byte_is_carried_over_and_void_after_clear() -> None:
     line.receive_data(audio(b"\x01\x02\x03") + audio(b"\x04") + audio(b""), 101.0)
     assert drain(line) == [Audio(b"\x01\x02"), Audio(b"\x03\x04")]
     line.receive_data(audio(b"\x05") + frame('{"event":"clear"}') + audio(b"\x06\x07"), 101.0)
-    assert [type(event) for event in drain(line)] == [Clear, Audio]
+    assert drain(line) == [Clear({"event": "clear"}), Audio(b"\x06\x07")]
 
 
 def test_a_refused_handshake_gives_response_and_close_and_masks_the_key() -> None:
@@ -505,6 +506,20 @@ def test_an_error_message_last_makes_a_normal_close_an_error() -> None:
     assert closed == Closed(1000, "connection cancelled", "error", False)
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        '{"event":"custom","metadata":{}}',
+        '{"event":"media_output","stream_id":"sid_9b0","media":{"payload":"/w=="}}',
+        '{"media":{"payload":"/w=="},"event":"media_output"}',
+    ],
+)
+def test_an_error_message_is_forgotten_once_the_call_goes_on(later: str) -> None:
+    line = live()
+    line.receive_data(frame('{"type":"error","message":"slow"}') + frame(later) + close_frame(1000), 101.0)
+    assert drain(line)[-1] == Closed(1000, "", "agent", False)
+
+
 def test_a_close_before_the_ack_is_an_error() -> None:
     line = opened()
     line.start(metadata={}, now=100.3)
@@ -553,6 +568,21 @@ def test_our_close_is_given_two_seconds() -> None:
     line.on_timer(103.0)
     assert drain(line) == [Closed(1000, "session completed", "us", True)]
     assert line.data_to_send(103.0)[-1] == b""
+
+
+def test_while_closing_no_other_timer_runs() -> None:
+    line = live()
+    line.close(now=160.1)
+    line.data_to_send(160.1)
+    assert line.next_timer() == 162.1
+    line.on_timer(160.2)  # the ping's time
+    assert sent(line) == []
+    line = opened()
+    line.start(metadata={}, now=101.0)
+    line.close(now=110.0)
+    line.on_timer(111.0)  # the ack's time
+    line.receive_data(close_frame(1000), 111.5)
+    assert drain(line)[-1] == Closed(1000, "", "us", True)
 
 
 def test_close_before_the_socket_is_open_ends_at_once() -> None:

@@ -241,8 +241,7 @@ class LineConnection:
             self._collect(now)
 
     def _fail(self, reason: str, now: float) -> None:
-        """End the call because the service did not do its part: by "error"."""
-        self._failed = True
+        """End the call, not acked yet, because the service did not do its part: by "error"."""
         self._failure = (PROTOCOL_ERROR, check_close(PROTOCOL_ERROR, reason))
         self._begin_close(*self._failure, now)
 
@@ -299,7 +298,7 @@ class LineConnection:
             self._receive_error(message, now)
         elif self.state is State.STARTING and name == "ack":
             self._receive_ack(message)
-        elif self.state is not State.LIVE or name == "ack":
+        elif self.state is not State.LIVE:
             self._events.append(Unknown(name if isinstance(name, str) else "", message))
         elif name == "media_output":
             self._receive_audio(messages.media_payload(message))
