@@ -57,7 +57,7 @@ def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
         if chunk.startswith(b"--"):
             break
         chunk = chunk.partition(b"\n")[2].removesuffix(b"\r")
-        head, blank, content = chunk.replace(b"\r\n", b"\n", 0).partition(b"\r\n\r\n")
+        head, blank, content = chunk.partition(b"\r\n\r\n")
         if not blank:
             head, _, content = chunk.partition(b"\n\n")
         match = re.search(rb"(?im)^(?:content-type|c)[ \t]*:[ \t]*([^;\r\n]+)", head)
