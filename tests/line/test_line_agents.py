@@ -30,7 +30,7 @@ from cordboard.agents.line import LineConnection
 from cordboard.agents.line_state import InputFormat
 from cordboard.line.server import LineServer
 from cordboard.media.analysis import dominant_tone
-from cordboard.media.chain import PCMU_8000, decode
+from cordboard.media.chain import L16_16000, PCMU_8000, decode
 
 from .line_peer import LIMIT, LOUD, SILENCE, serving
 
@@ -192,9 +192,9 @@ def test_a_whole_call() -> None:
     run(test())
 
 
-def test_pcm_both_ways() -> None:
+def test_pcm_both_ways_cut_anywhere() -> None:
     async def test() -> None:
-        text = "[agents.a]\ngreeting = {tone = {hz = 440, seconds = 0.2}}\n"
+        text = "[agents.a]\ngreeting = {tone = {hz = 440, seconds = 0.2}}\nodd_chunks = true\n"
         async with serving(text) as server, connected(server, input_format="pcm_16000") as shell:
             await shell.until(Opened)
             shell.line.start(metadata={}, now=shell.now)
@@ -203,6 +203,7 @@ def test_pcm_both_ways() -> None:
             await shell.until(TurnEnded)
             audio = b"".join(event.payload for event in shell.events if isinstance(event, Audio))
             assert len(audio) == 6400
+            assert abs(dominant_tone(decode(audio, L16_16000), 16000).hz - 440) < 5
             shell.line.send_audio(b"\x01\x00" * 320, shell.now)
             shell.line.close(now=shell.now)
             shell.flush()

@@ -7,11 +7,15 @@ import base64
 import json
 import socket
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+
+from cordboard.media.tones import sine
+from cordboard.media.wav import write_pcm16
 
 from .line_peer import HEADERS, LIMIT, LOUD, SILENCE, calling, serving
 
@@ -118,6 +122,8 @@ def test_ack_echoes_what_counts() -> None:
         b"\x00",
         '{"event":"start","config":{"input_format":"pcm_44100"}}',
         '{"event":"start","config":[]}',
+        '{"event":"start","stream_id":7}',
+        '{"event":"start","stream_id":"' + "s" * 257 + '"}',
         '{"event":"start","metadata":"x"}',
         '{"event":"start","agent":{"introduction":7}}',
         '{"event":"start","config":{"output_audio_delivery":"warp"}}',
@@ -409,18 +415,44 @@ def test_tools_post_json_and_remember_the_answer() -> None:
         control = await asyncio.start_server(answer, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{control.sockets[0].getsockname()[1]}/c/x?y=1"
         text = "[agents.a]\n"
-        for key in ("url", "nothing", "bad"):
+        for key in ("url", "nothing", "bad", "odd"):
             text += f'[[agents.a.steps]]\ntool = {{url = "metadata.{key}", body = {{action = "end_call"}}}}\n'
         text += "[[agents.a.steps]]\ncustom = {}\n"
         async with control, serving(text) as server, calling(server) as peer:
-            await peer.start(metadata={"url": url, "bad": "http://127.0.0.1:1/"})
+            await peer.start(metadata={"url": url, "bad": "http://127.0.0.1:1/", "odd": "http://[::1"})
             await peer.until("custom")
-            good, missing, refused = server.calls[0].tool_results
+            good, missing, refused, odd = server.calls[0].tool_results
             assert requests == [b'POST /c/x?y=1 HTTP/1.0|{"action": "end_call"}']
             assert (good.status, good.body, good.error) == (200, '{"ok":true}', "")
             assert (missing.status, missing.error) == (0, "start carried no metadata.nothing")
+            assert (odd.status, odd.error) == (0, "not a URL")
             assert refused.status == 0
             assert refused.error
+
+    run(test())
+
+
+def test_a_step_goes_on_when_its_audio_is_sent_though_not_yet_played() -> None:
+    async def test() -> None:
+        text = GREETING % 30 + 'delivery = "as_available"\n[[agents.a.steps]]\ncustom = {sent = true}\n'
+        async with serving(text) as server, calling(server) as peer:
+            await peer.start()
+            _, before = await peer.until("custom")
+            audio = [base64.b64decode(m["media"]["payload"]) for m in before if m["event"] == "media_output"]
+            assert sum(map(len, audio)) == 240_000
+            assert "turn_ended" not in [m["event"] for m in before]
+
+    run(test())
+
+
+def test_a_recorded_greeting(tmp_path: Path) -> None:
+    async def test() -> None:
+        write_pcm16(tmp_path / "hello.wav", sine(500, 0.1, 44100), 44100)
+        async with serving('[agents.a]\ngreeting = {wav = "hello.wav"}\n', tmp_path) as server, calling(server) as peer:
+            await peer.start()
+            _, before = await peer.until("turn_ended")
+            audio = b"".join(base64.b64decode(m["media"]["payload"]) for m in before if m["event"] == "media_output")
+            assert len(audio) == 800
 
     run(test())
 

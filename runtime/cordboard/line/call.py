@@ -12,7 +12,6 @@ import socket
 import struct
 from collections import deque
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -32,6 +31,10 @@ END_OF_SPEECH_MS = 600
 
 MAX_HAPPENINGS = 1000
 """Happenings kept for later waits; a script that waits for none must not gather them for ever."""
+
+
+QUIET = frozenset({"media_output", "turn_output_text_delta"})
+"""Messages sent too often for a line each in the log."""
 
 
 class Connection(ServerConnection):
@@ -120,6 +123,7 @@ class Call:
             chunk_ms=self._agent.chunk_ms,
             at_once=(start.delivery or self._agent.delivery) == "as_available",
             turns=self._agent.turn_events,
+            odd=self._agent.odd_chunks,
         )
         self._start = start
         group.create_task(self._act(start, self._speaker))
@@ -131,7 +135,7 @@ class Call:
             return
         self._record.note("in", message)
         if "stream_id" in message and message["stream_id"] != self._record.stream_id:
-            self._record.warn(f"{str(name)[:40]}: stream_id is not the call's")
+            self._record.warn(f"{str(name)[:40]!r}: stream_id is not the call's")
         match name:
             case "dtmf":
                 digit = wire.dtmf_digit(message)
@@ -230,15 +234,14 @@ class Call:
             await self._news.wait()
 
     async def _use(self, tool: Tool, start: wire.Start) -> None:
-        url: object = tool.url
-        if tool.url.startswith("metadata."):
-            url = start.metadata.get(tool.url.removeprefix("metadata."))
-        if not isinstance(url, str):
-            result = ToolResult(0, "", f"start carried no {tool.url}")
-        else:
-            place = urlsplit(url)  # its path may be a capability: not for the log
-            self._record.say("tool: POST %s to %s://%s", ", ".join(map(repr, tool.body)), place.scheme, place.hostname)
+        from_start = tool.url.startswith("metadata.")
+        url: object = start.metadata.get(tool.url.removeprefix("metadata.")) if from_start else tool.url
+        if isinstance(url, str):  # which may be a capability: not for the log
+            place = tool.url if from_start else "the script's URL"
+            self._record.say("tool: POST %s to %s", ", ".join(map(repr, tool.body)), place)
             result = await post_json(url, tool.body)
+        else:
+            result = ToolResult(0, "", f"start carried no {tool.url}")
         self._record.tool_results.append(result)
         self._record.say("tool: %s", result.error or f"{result.status} {result.body[:80]!r}")
 
@@ -256,8 +259,9 @@ class Call:
         media = message.get("media") if message.get("event") == "media_output" else None
         size = len(media["payload"]) * 3 // 4 - media["payload"].count("=") if media else None
         self._record.note("out", message, size)
-        if size is None:
-            self._record.say("→ %s", message.get("event", message.get("type")))
+        name = message.get("event", message.get("type"))
+        if name not in QUIET:
+            self._record.say("→ %s", name)
         await self._socket.send(wire.encode(message, self._record.stream_id))
 
     async def _watch_idle(self) -> None:

@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple
 
 from cordboard.line.tool import ToolResult
 
-MAX_CALLS = 100
+MAX_CALLS = 20
 """Calls remembered by a server; it may run for weeks."""
 
-MAX_MESSAGES = 20_000
-"""Messages remembered per call: about three minutes both ways at 20 ms; the oldest go first."""
+MAX_MESSAGES = 10_000
+"""Messages remembered per call: about two minutes both ways at 20 and 40 ms; the oldest go first."""
 
-MAX_AUDIO = 4 << 20
-"""Bytes of a caller's audio remembered per call: nearly nine minutes of µ-law; what comes later is only counted."""
+MAX_AUDIO = 1 << 20
+"""Bytes of a caller's audio remembered per call: two minutes of µ-law; what comes later is only counted."""
 
 log = logging.getLogger("cordboard.line")
 

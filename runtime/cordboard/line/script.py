@@ -30,8 +30,8 @@ A step has one of these keys:
     drop = {code = 1011, reason = ""}   # or "abort": the TCP connection is reset
     end = "goodbye"                     # close 1000 "call ended by agent, reason: goodbye"; "" for no reason
 
-Other keys of an agent: `chunk_ms`, `turn_events`, `threshold_dbfs`, `idle_seconds`, `ack` (false: never), `ack_delay`
-in seconds, `refuse` (HTTP status of the handshake).
+Other keys of an agent: `chunk_ms`, `odd_chunks` (messages end inside a sample), `turn_events`, `threshold_dbfs`,
+`idle_seconds`, `ack` (false: never), `ack_delay` in seconds, `refuse` (HTTP status of the handshake).
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ class Agent:
     barge_in: bool = True
     delivery: Delivery = "speaking_pace"
     chunk_ms: int = 40
+    odd_chunks: bool = False
     turn_events: bool = True
     threshold_dbfs: float = -40.0
     idle_seconds: float = IDLE_SECONDS
@@ -130,6 +131,7 @@ def _agent(name: str, value: object, folder: Path) -> Agent:
         barge_in=table.take("barge_in", bool, True),
         delivery=table.choice("delivery", "speaking_pace", get_args(Delivery)),
         chunk_ms=int(table.number("chunk_ms", 40, 20, 100)),
+        odd_chunks=table.take("odd_chunks", bool, False),
         turn_events=table.take("turn_events", bool, True),
         threshold_dbfs=table.number("threshold_dbfs", -40.0, -90.0, 0.0),
         idle_seconds=table.number("idle_seconds", IDLE_SECONDS, 0.1, MAX_SECONDS),

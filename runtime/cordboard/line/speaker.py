@@ -40,12 +40,14 @@ class Speaker:
         chunk_ms: int,
         at_once: bool,
         turns: bool,
+        odd: bool,
     ) -> None:
-        """`chunk_ms` of audio per message; `at_once` sends without pacing; `turns` tells of turns and words."""
+        """`chunk_ms` of audio per message, cut inside a sample if `odd`; `at_once` sends without pacing; `turns` tells
+        of turns and words."""
         self._send = send
         self._group = group
         self._rate = bytes_per_second
-        self._chunk = bytes_per_second * chunk_ms // 1000 & ~1
+        self._chunk = bytes_per_second * chunk_ms // 1000 & ~1 | odd
         self._at_once = at_once
         self._turns = turns
         self._count = 0

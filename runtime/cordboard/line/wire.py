@@ -17,6 +17,9 @@ from cordboard.line.speech import FORMATS
 
 Message = Mapping[str, Any]
 
+MAX_STREAM_ID = 256
+"""Characters of a client's `stream_id`, which every message repeats; ids seen have about 30."""
+
 
 class WireFault(ValueError):
     """The client sent something that the documents do not allow."""
@@ -61,12 +64,14 @@ def parse_start(message: Message, agent_id: str) -> Start:
         raise WireFault("the first message must be start")
     config = _object(message, "config")
     agent = _object(message, "agent")
-    stream_id = message.get("stream_id") or ""
+    stream_id = message.get("stream_id")
+    if stream_id is None:
+        stream_id = ""
     input_format = config.get("input_format", "mulaw_8000")
     delivery = config.get("output_audio_delivery", "")
     introduction = agent.get("introduction")
-    if not isinstance(stream_id, str):
-        raise WireFault("start: stream_id is not a string")
+    if not isinstance(stream_id, str) or len(stream_id) > MAX_STREAM_ID:
+        raise WireFault(f"start: stream_id is not a string of at most {MAX_STREAM_ID} characters")
     if not isinstance(input_format, str) or input_format not in FORMATS:
         raise WireFault(f"start: this stand-in has the input formats {' and '.join(FORMATS)} only")
     if delivery not in ("", "speaking_pace", "as_available"):
