@@ -15,6 +15,9 @@ from cordboard.phone.heard import RATE, Piece
 TONE_WINDOW = RATE // 5
 """Samples in which a tone must hold: 200 ms tell frequencies 5 Hz apart and are short against any test tone."""
 
+PARTS = 10
+"""Parts of that window, 20 ms each, of which none may be silent."""
+
 QUIET_DBFS = -50.0
 """Level below which there is silence: under the noise of a quiet room in G.711, far below speech (-30 dBFS)."""
 
@@ -31,7 +34,7 @@ class Listener(Protocol):
 
 
 class ToneListener:
-    """Hears a tone: the last 200 ms hold at least `share` of their energy at `hz` and are not silent."""
+    """Hears a tone: the last 200 ms hold at least `share` of their energy at `hz` and nowhere fall silent."""
 
     def __init__(self, hz: float, share: float) -> None:
         """`hz` below 4 000, `share` 0 … 1; ValueError otherwise."""
@@ -50,7 +53,10 @@ class ToneListener:
             return False
         self._end = piece.end
         self._window = np.concatenate((self._window, fresh))[-TONE_WINDOW:]
-        if self._window.size < TONE_WINDOW or level_dbfs(self._window) < QUIET_DBFS:
+        if self._window.size < TONE_WINDOW:
+            return False
+        # A short tone beside silence has the same share; so every part of the window must sound.
+        if any(level_dbfs(part) < QUIET_DBFS for part in np.split(self._window, PARTS)):
             return False
         return tone_share(self._window, RATE, self._hz) >= self._share
 

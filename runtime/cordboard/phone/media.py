@@ -86,6 +86,8 @@ class PhoneMedia:
             # Port 0 or 0.0.0.0 (the hold of RFC 2543) names no place.
             self._peer = outcome.remote if port and host != "0.0.0.0" else None
             self._named_peer_spoke = False
+        if not self.sending:
+            self._spurt = False
 
     def start(self) -> None:
         """Begins to send; a second start, or one after `stop`, changes nothing."""
@@ -133,11 +135,13 @@ class PhoneMedia:
         self._changed()
 
     def _accepts(self, source: Address) -> bool:
-        """From the place that the SDP names; from another only as long as that one is silent."""
-        if self._negotiated is None or source == self._negotiated.remote:
-            self._named_peer_spoke = self._negotiated is not None
+        """From the host that the SDP names; from another one only as long as that is silent."""
+        if self._negotiated is None:
             return True
-        if source[0] == self._negotiated.remote[0]:
+        named = self._negotiated.remote
+        if source[0] == named[0]:
+            self._named_peer_spoke = True
+            self._peer = named
             return True
         if self._named_peer_spoke:
             return False
