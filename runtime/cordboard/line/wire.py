@@ -78,6 +78,8 @@ def parse_start(message: Message, agent_id: str) -> Start:
         raise WireFault("start: output_audio_delivery is neither speaking_pace nor as_available")
     if introduction is not None and not isinstance(introduction, str):
         raise WireFault("start: agent.introduction is not a string")
+    if introduction is not None:
+        introduction = introduction.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair
     metadata = {"to": agent_id, "from": "websocket", **_object(message, "metadata")}
     return Start(stream_id, input_format, delivery, config, agent, introduction, metadata)
 
