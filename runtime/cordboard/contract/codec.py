@@ -1,7 +1,7 @@
 """Dataclasses to JSON values and back, strictly: a wrong value is refused with the path of its field.
 
 `encode` and `decode` cover exactly what the contract's dataclasses use: str, int, float, bool, None, Literal,
-unions, homogeneous tuples, string-keyed mappings, nested dataclasses, and JSON values passed through.
+unions, homogeneous tuples and lists, string-keyed mappings, nested dataclasses, and JSON values passed through.
 Whoever acts on what it reads refuses unknown fields (an argument nobody executes must not pass in silence);
 whoever only reads ignores them, since the contract grows by addition within a version.
 """
@@ -100,11 +100,11 @@ def _decode(kind: Any, value: object, path: str, lenient: bool, depth: int) -> o
         ):
             raise DecodeError(path, f"{value!r} is none of {', '.join(map(repr, get_args(kind)))}")
         return value
-    if origin is tuple:
+    if origin in (tuple, list):
         if not isinstance(value, (list, tuple)):
             raise DecodeError(path, f"expected a list, got {_kind_of(value)}")
         item_kind = get_args(kind)[0]
-        return tuple(_decode(item_kind, item, f"{path}[{i}]", lenient, depth + 1) for i, item in enumerate(value))
+        return origin(_decode(item_kind, item, f"{path}[{i}]", lenient, depth + 1) for i, item in enumerate(value))
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):
             raise DecodeError(path, f"expected an object, got {_kind_of(value)}")

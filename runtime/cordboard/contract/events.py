@@ -126,6 +126,8 @@ class CallGathered:
     """What was pressed."""
     reason: Literal["complete", "timeout", "interrupted"] = "complete"
     """Why collecting ended."""
+    call: str = "caller"
+    """Name of the leg."""
 
 
 @_event("call.message", "call.info")
@@ -256,6 +258,8 @@ class RecordEvent:
     """Seconds recorded."""
     reason: str = ""
     """Why it failed."""
+    call: str = "caller"
+    """Name of the leg that was recorded."""
 
 
 @_event("command.failed")

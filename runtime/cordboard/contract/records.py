@@ -148,6 +148,8 @@ class Invocation:
     """Live objects, as they were at the start of the event."""
     journal: tuple[JournalEntry, ...] = ()
     """Every step of earlier rounds, in order."""
+    logged: int = 0
+    """Log lines that the answers of the event's earlier rounds carried; a replay drops that many of its first."""
     schema: Literal["cordboard.invocation/1"] = "cordboard.invocation/1"
     """Version of this record."""
 
