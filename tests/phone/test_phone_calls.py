@@ -13,6 +13,7 @@ from cordboard.media.analysis import dominant_tone
 from cordboard.media.dtmf import InvalidDigit
 from cordboard.media.tones import sine
 from cordboard.media.wav import read_wav
+from cordboard.phone import softphone as softphone_module
 from cordboard.phone.call import CallOver, CallStateError, PhoneCall
 from cordboard.phone.heard import RATE
 from cordboard.phone.hearing import NotHeard
@@ -454,6 +455,84 @@ def test_a_header_with_a_line_break_is_refused_and_leaves_nothing_open(run: Run)
             with pytest.raises(ValueError, match="X-Evil"):
                 await alice.call(bob.uri, headers=[("X-Evil", "a\r\nX-More: b")])
             assert alice.live_calls == []
+
+    run(body())
+
+
+def test_a_name_is_looked_up(run: Run) -> None:
+    async def body() -> None:
+        async with two_phones(auto_answer=0) as (alice, bob):
+            call = await alice.call(f"sip:bob@localhost:{bob.address[1]}")
+            await call.wait_answered(SOON)
+            with pytest.raises(OSError):
+                await alice.call("sip:bob@name.invalid")
+
+    run(body())
+
+
+def test_a_phone_that_is_full_is_busy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        monkeypatch.setattr(softphone_module, "CALLS_LIMIT", 1)
+        async with two_phones(auto_answer=0) as (alice, bob):
+            call, other = await talking(alice, bob)
+            refused = await alice.call(bob.uri)
+            assert await ended(refused) == ["failed"]
+            assert refused.final_code == 486
+            call.hangup()
+            await ended(call, other)
+            await talking(alice, bob)
+
+    run(body())
+
+
+def test_ended_calls_are_forgotten_in_time(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body() -> None:
+        monkeypatch.setattr(softphone_module, "ENDED_KEPT", 2)
+        async with two_phones() as (alice, bob):
+            for _ in range(5):
+                call = await alice.call(bob.uri)
+                other = await bob.incoming()
+                other.reject()
+                await ended(call, other)
+            assert len(alice._calls) == len(bob._calls) == 2
+            assert alice.live_calls == bob.live_calls == []
+
+    run(body())
+
+
+def test_nobody_calls(run: Run) -> None:
+    async def body() -> None:
+        async with Softphone() as phone:
+            with pytest.raises(TimeoutError, match=r"no call within 0.01 s"):
+                await phone.incoming(0.01)
+
+    run(body())
+
+
+def test_hanging_up_an_unanswered_incoming_call_refuses_it(run: Run) -> None:
+    async def body() -> None:
+        async with two_phones() as (alice, bob):
+            call = await alice.call(bob.uri)
+            other = await bob.incoming()
+            other.ring()
+            other.hangup()
+            assert await ended(call, other) == ["failed", "us"]
+            assert call.final_code == other.final_code == 480
+
+    run(body())
+
+
+def test_a_refusal_with_a_line_break_is_refused_itself(run: Run) -> None:
+    async def body() -> None:
+        async with two_phones() as (alice, bob):
+            call = await alice.call(bob.uri)
+            other = await bob.incoming()
+            with pytest.raises(ValueError, match="reason"):
+                other.reject(486, "Busy\r\nX-More: b")
+            assert (other.state, other.progress, other.final_code) == ("incoming", [], None)
+            other.reject(486, "Very busy")
+            await ended(call, other)
+            assert call.end_reason == call.responses[-1].reason == "Very busy"
 
     run(body())
 

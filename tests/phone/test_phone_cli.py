@@ -75,9 +75,9 @@ def test_a_call_plays_presses_records_and_hears_the_expected_tone(run: Run, tmp_
                 assert call.invite.caller == "carol"
                 call.ring()
                 call.answer()
-                call.play(sine(880, 10, RATE))
                 await call.hears_digits("12#", within=SOON)
                 await call.hears_tone(440, within=SOON)
+                call.play(sine(880, 10, RATE))
                 code, out, err = await outcome(process)
             await call.wait_ended(SOON)
             assert (call.ended_by, call.ended_count) == ("them", 1)
@@ -171,8 +171,8 @@ def test_answer_rings_answers_and_hears(run: Run) -> None:
             call = await alice.call((await line_with(process, "waiting")).split()[-1])
             await call.wait_answered(SOON)
             assert [code for code, _ in call.progress] == [180, 200]
-            call.play(sine(440, 10, RATE))
             await call.hears_tone(880, within=SOON)
+            call.play(sine(440, 10, RATE))  # it hangs up as soon as it has heard this
             await call.wait_ended(SOON)
             assert (call.ended_by, call.ended_count) == ("them", 1)
             code, out, err = await outcome(process)

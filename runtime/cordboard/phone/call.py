@@ -57,7 +57,7 @@ class CallOver(Exception):
 
 
 class CallStateError(RuntimeError):
-    """Something was asked of a call that its state does not allow; the message names both."""
+    """Something was asked of a call or a phone that its state does not allow; the message names both."""
 
 
 class NoTelephoneEvents(CallStateError):
@@ -171,20 +171,20 @@ class PhoneCall(Hearing):
         """Answers 200, or 488 with a failed call when the offer suits us not at all."""
         self._require("answer", "incoming", "ringing")
         if (sdp := self._prepare_answer()) is not None:
+            self._respond(200, "OK", sdp)
             self.state = "answered"
             self.final_code = 200
-            self._respond(200, "OK", sdp)
             self._media.start()
         self._flush()
         self._notify()
 
     def reject(self, code: int = 486, reason: str = "") -> None:
-        """Refuses the call with 300 … 699. ValueError for another code."""
+        """Refuses the call with 300 … 699. ValueError for another code and for a reason with a line break."""
         self._require("reject", "incoming", "ringing")
         if not 300 <= code <= 699:
             raise ValueError(f"{code} refuses nothing; 300 … 699 do")
-        self.final_code = code
         self._respond(code, reason)
+        self.final_code = code
         self._flush()
 
     def hangup(self) -> None:
@@ -312,9 +312,9 @@ class PhoneCall(Hearing):
         try:
             sdp = self._negotiation.answer_first(self.invite.sdp)
         except NoAgreement as error:
+            self._respond(error.code, "")
             self.end_reason = str(error)
             self.final_code = error.code
-            self._respond(error.code, "")
             return None
         self._agreed()
         return sdp
@@ -333,9 +333,12 @@ class PhoneCall(Hearing):
             self._media.negotiated(self._negotiation.outcome)
 
     def _respond(self, code: int, reason: str, sdp: bytes | None = None) -> None:
+        try:
+            self._agent.respond(self.leg, code, reason, sdp=sdp, now=self._now())
+        except LegState as error:
+            raise CallStateError(str(error)) from None
         if len(self.progress) < RESPONSES_KEPT:
             self.progress.append((code, self._now()))
-        self._agent.respond(self.leg, code, reason, sdp=sdp, now=self._now())
 
     def _progressed(self, code: int, response: Response) -> None:
         if len(self.responses) < RESPONSES_KEPT:

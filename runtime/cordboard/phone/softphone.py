@@ -147,11 +147,15 @@ class Softphone:
         self._flush()
         return call
 
-    async def incoming(self) -> PhoneCall:
-        """The next incoming call, which may ring, be answered or have ended by now."""
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def incoming(self, timeout: float | None = None) -> PhoneCall:
+        """The next incoming call, which may ring, be answered or have ended by now. TimeoutError."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._waiting:
+                    self._arrived.clear()
+                    await self._arrived.wait()
+        except TimeoutError:
+            raise TimeoutError(f"no call within {timeout} s") from None
         return self._waiting.popleft()
 
     # The wire
