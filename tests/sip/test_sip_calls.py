@@ -399,6 +399,8 @@ def test_headers_that_would_break_a_message_are_refused(name: str, value: str, t
     ("to", "from_", "name", "text"),
     [
         ("sip:b@proxy.example", "sip:a@h", "", "destination"),
+        ("sip:b@192.0.2.2;transport=tls", "sip:a@h", "", "transport"),
+        ("sips:b@192.0.2.2", "sip:a@h", "", "transport"),
         ("sip:b@192.0.2.2\r\nX: 1", "sip:a@h", "", "URI"),
         ("sip:b@192.0.2.2", "sip:a@h>", "", "URI"),
         ("sip:b@192.0.2.2", "sip:a@h", "x\r\ny", "display name"),

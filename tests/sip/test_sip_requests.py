@@ -16,7 +16,7 @@ from cordboard.sip.events import (
     OfferWithdrawn,
     Traced,
 )
-from cordboard.sip.guard import NEW_REQUESTS_BURST
+from cordboard.sip.guard import IN_DIALOG_BURST, NEW_REQUESTS_BURST
 from cordboard.sip.leg import LegState
 from cordboard.sip.message import Request, Response
 from cordboard.sip.transactions import MAX_TRANSACTIONS
@@ -187,6 +187,8 @@ def test_a_strict_router_gets_its_own_uri() -> None:
     [
         ("<sip:a@192.0.2.9:5099>", ALICE, ("192.0.2.9", 5099)),
         ("<sip:a@10.0.0.9:5099>", ("8.8.8.8", 40000), ("8.8.8.8", 40000)),
+        ("<sip:a@100.64.0.9>", ("8.8.8.8", 40000), ("8.8.8.8", 40000)),
+        ("<sip:a@192.0.2.9;transport=tcp>", ALICE, ALICE),
         ("<sip:a@phone.example>", ALICE, ALICE),
         ("<sip:a@0.0.0.0>", ALICE, ALICE),
         ("<sip:a@224.0.0.1>", ALICE, ALICE),
@@ -438,6 +440,32 @@ def test_a_flood_of_new_requests_is_cut_by_source() -> None:
     assert codes(peer.give(peer.request("OPTIONS", call_id="o"), OTHER)) == [200]
     peer.now = 1.0
     assert codes(peer.give(peer.request("OPTIONS", call_id="later"))) == [200]
+
+
+def test_a_flood_in_a_dialog_is_cut_but_its_end_is_served() -> None:
+    peer = Peer()
+    leg = peer.answered()
+    burst = int(IN_DIALOG_BURST)
+    answers = sum(len(peer.give(peer.request("INFO", 2 + n))) for n in range(burst + 5))
+    assert answers == burst
+    assert peer.agent.dropped == {"rate": 5}
+    assert codes(peer.give(peer.request("BYE", 500))) == [200]
+    assert leg not in peer.agent.legs
+
+
+def test_a_long_ring_is_refreshed_each_minute() -> None:
+    peer = Peer()
+    peer.give(peer.request("INVITE", body=OFFER))
+    leg = peer.agent.legs[0]
+    peer.agent.respond(leg, 180, now=0)
+    peer.take()
+    peer.at(59.9)
+    assert peer.take() == []
+    peer.at(120)
+    assert codes(peer.take()) == [180, 180]
+    peer.agent.respond(leg, 486, now=120)
+    peer.at(200)
+    assert set(codes(peer.take())) == {486}
 
 
 def test_live_transactions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
-"""INFO digits and the guard of sources."""
+"""INFO digits and the guard of rates."""
 
 import pytest
 
-from cordboard.sip.guard import MAX_SOURCES, NEW_REQUESTS_BURST, SourceGuard
+from cordboard.sip.guard import MAX_BUCKETS, RateGuard
 from cordboard.sip.info import MAX_DURATION, InfoDigit, format_info_digit, parse_info_digit
 
 
@@ -40,19 +40,18 @@ def test_what_is_no_digit_is_not_written() -> None:
 
 
 def test_the_bucket_refills() -> None:
-    guard = SourceGuard()
-    assert [guard.allow("a", 0.0) for _ in range(int(NEW_REQUESTS_BURST) + 2)].count(False) == 2
-    assert guard.refused == 2
+    guard = RateGuard(50.0, 100.0)
+    assert [guard.allow("a", 0.0) for _ in range(100 + 2)].count(False) == 2
     assert guard.allow("b", 0.0)
     assert guard.allow("a", 0.1)
-    assert [guard.allow("a", 1000.0) for _ in range(int(NEW_REQUESTS_BURST) + 1)].count(False) == 1
+    assert [guard.allow("a", 1000.0) for _ in range(100 + 1)].count(False) == 1
 
 
 def test_the_guard_forgets_the_oldest_source() -> None:
-    guard = SourceGuard()
-    for _ in range(int(NEW_REQUESTS_BURST)):
+    guard = RateGuard(50.0, 100.0)
+    for _ in range(100):
         guard.allow("old", 0.0)
     assert not guard.allow("old", 0.0)
-    for n in range(MAX_SOURCES):
+    for n in range(MAX_BUCKETS):
         guard.allow(str(n), 0.0)
     assert guard.allow("old", 0.0)

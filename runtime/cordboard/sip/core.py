@@ -119,7 +119,8 @@ class Core:
         """The leg is over: no timer, no dialog, no look-up finds it; its transactions absorb what still comes."""
         leg.state = State.OVER
         self.stop_accepted(leg)
-        self.layer.timers.cancel(leg, "cancel_guard")
+        for name in ("cancel_guard", "refresh_1xx"):
+            self.layer.timers.cancel(leg, name)
         for dialog in (*leg.early.values(), *([leg.dialog] if leg.dialog else [])):
             if self.dialogs.get(dialog.key, (None, None))[0] is leg:
                 del self.dialogs[dialog.key]

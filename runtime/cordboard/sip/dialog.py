@@ -185,7 +185,10 @@ def next_hop(routes: tuple[str, ...] | list[str], target: str, fallback: Address
         parsed = None
     if isinstance(parsed, SipUri):
         host = parameter(parsed.parameters, "maddr") or parsed.host
-        if _usable(host, fallback):
+        transport = parameter(parsed.parameters, "transport") or "udp"
+        if fallback is None and (transport.lower() != "udp" or parsed.scheme != "sip"):
+            raise ValueError(f"destination: {uri!r} asks for another transport than UDP")
+        if transport.lower() == "udp" and _usable(host, fallback):
             return host, parsed.port or DEFAULT_PORT
     if fallback is None:
         raise ValueError(f"destination: {uri!r} names no IP address, give a destination")
@@ -203,7 +206,7 @@ def _usable(host: str, seen: Address | None) -> bool:
         return False
     if other.is_loopback or address.is_loopback:
         return other.is_loopback and address.is_loopback
-    return other.is_private or not address.is_private  # a private Contact of a public source is behind NAT
+    return not other.is_global or address.is_global  # a private Contact of a public source is behind NAT
 
 
 def _is_loose(route: str) -> bool:

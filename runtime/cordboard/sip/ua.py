@@ -17,7 +17,13 @@ from cordboard.sip.core import ACCEPT, ALLOW, MAX_FORWARDS, Core, check_headers
 from cordboard.sip.dialog import DialogState
 from cordboard.sip.events import Dropped, Event, Pong, Traced
 from cordboard.sip.grammar import GrammarError, check_line
-from cordboard.sip.guard import SourceGuard
+from cordboard.sip.guard import (
+    IN_DIALOG_BURST,
+    IN_DIALOG_PER_SECOND,
+    NEW_REQUESTS_BURST,
+    NEW_REQUESTS_PER_SECOND,
+    RateGuard,
+)
 from cordboard.sip.in_dialog import InDialog
 from cordboard.sip.leg import Leg, LegState, State
 from cordboard.sip.message import Request, Response, make_response
@@ -67,7 +73,8 @@ class UserAgent:
         self._uac = Uac(self._core)
         self._uas = Uas(self._core)
         self._in_dialog = InDialog(self._core, self._uas, self._describe)
-        self._guard = SourceGuard()
+        self._sources = RateGuard(NEW_REQUESTS_PER_SECOND, NEW_REQUESTS_BURST)
+        self._leg_rates = RateGuard(IN_DIALOG_PER_SECOND, IN_DIALOG_BURST)
         self._refusing: int | None = None
 
     # out
@@ -123,7 +130,7 @@ class UserAgent:
     def _admit(self, source: Address, now: float) -> bool:
         if self.accept is not None and not self.accept(source):
             self._drop("unknown_source", source)
-        elif not self._guard.allow(source[0], now):
+        elif not self._sources.allow(source[0], now):
             self._drop("rate", source)
         else:
             return True
@@ -164,6 +171,9 @@ class UserAgent:
             if isinstance(target, ServerInvite):
                 return self._receive_cancel(request, target, source, now)
         if leg is None and not self._admit(source, now):
+            return None
+        if leg is not None and request.method != "BYE" and not self._leg_rates.allow(leg.id, now):
+            self._drop("rate", source)
             return None
         if self._layer.full and not (leg and request.method == "BYE"):
             if request.method != "INVITE":

@@ -15,6 +15,8 @@ from cordboard.sip.message import Request, Response, make_response
 from cordboard.sip.server_invite import ServerInvite
 from cordboard.sip.uri import Address, number_of, readable
 
+PROVISIONAL_REFRESH = 60.0  # s; a proxy on the way cancels a call that rings 3 minutes in silence (§13.3.1.1, §16.6)
+
 
 class Uas:
     """Calls that come in."""
@@ -77,9 +79,22 @@ class Uas:
             self._core.forget(leg)
             self._layer.emit(HungUp(leg.id, code))
         elif code >= 200:
+            self._layer.timers.cancel(leg, "refresh_1xx")
             leg.state = State.ANSWERED
             leg.offered = sdp_of(leg.invite) is None
             self.await_ack(leg, leg.server, response, now)
+        else:
+            self._refresh_later(leg, response, now)
+
+    def _refresh_later(self, leg: Leg, response: Response, now: float) -> None:
+        """Say once a minute that the call still rings."""
+
+        def refresh(at: float) -> None:
+            if leg.server is not None and leg.state is State.RINGING:
+                leg.server.respond(response, at)
+                self._refresh_later(leg, response, at)
+
+        self._layer.timers.set(leg, "refresh_1xx", now + PROVISIONAL_REFRESH, refresh)
 
     def _form_dialog(self, leg: Leg, invite: Request) -> None:
         if leg.dialog is None:
