@@ -151,24 +151,26 @@ class Leg:
         self.last_heard = now
         self.reported_silent = False
         kind = packet.payload_type
+        digit = None
         if kind == self.media.dtmf_receive:
             digit = self._dtmf_in.receive(packet.payload, packet.timestamp, now)
             if digit is not None and not self._keys.fresh(digit, "rtp", now):
                 digit = None
-            return [], digit
-        if kind not in STATIC:
+        elif kind in STATIC:
+            self.stats.receive(packet, now)
+        else:
             self.unreadable += 1
-            return [], None
-        self.stats.receive(packet, now)
-        self._jitter.push(packet, now)
-        return self.frames_ready(now), None
+        self._jitter.push(packet, now)  # digits too: they share the sequence numbers
+        return self.frames_ready(now), digit
 
     def frames_ready(self, now: float) -> list[bytes]:
         """Audio that the jitter buffer gives up now."""
         frames: list[bytes] = []
         for packet in self._jitter.pop_ready(now):
             payload = packet.payload
-            name = STATIC[packet.payload_type]
+            name = STATIC.get(packet.payload_type)
+            if name is None:
+                continue
             if name != self.media.codec:
                 payload = g711.alaw_to_ulaw(payload) if name == "PCMA" else g711.ulaw_to_alaw(payload)
             if payload:

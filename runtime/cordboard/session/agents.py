@@ -1,0 +1,223 @@
+"""A session's agents: opened, started, spoken with, and closed exactly once."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cordboard.contract import link
+from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, Digits, SecretReference
+from cordboard.contract.events import AgentEvent, MediaChange, WebSocketClose
+
+from . import causes
+from .objects import Agent
+from .steps import Step
+
+if TYPE_CHECKING:
+    from .session import Session
+
+LINE_VERSIONS = ("2025-04-16",)
+"""cartesia_version values that speak the Line socket (cartesia-protocols §1)."""
+
+
+class Agents:
+    """All agents of one session."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._agents: dict[str, Agent] = {}
+        self._made = 0
+
+    def all(self) -> list[Agent]:
+        """Every agent, closed ones too until their name is used again."""
+        return list(self._agents.values())
+
+    def get(self, name: str) -> Agent | None:
+        """A live agent."""
+        agent = self._agents.get(name)
+        return agent if agent is not None and agent.live else None
+
+    def by_unit(self, unit: str) -> Agent | None:
+        """The agent a plane speaks of."""
+        return next((agent for agent in self._agents.values() if agent.unit == unit), None)
+
+    # --- commands
+
+    def create(self, step: Step, args: AgentCreate, now: float) -> None:
+        """Open the socket; done when it is open."""
+        session, config = self._session, self._session.services.config.agents.cartesia
+        name = step.command.target or "agent"
+        if self.get(name) is not None:
+            step.fail("refused", f"an agent named {name!r} is live; give this one another name")
+            return
+        if args.version not in LINE_VERSIONS:
+            versions = ", ".join(LINE_VERSIONS)
+            step.fail("not_supported", f"cartesia_version {args.version} is not spoken yet; spoken: {versions}")
+            return
+        key = self._key(args.api_key, step)
+        if key is None:
+            return
+        session.redactor.add(key)
+        self._made += 1
+        unit = f"{session.id}/{name}" if self._made == 1 else f"{session.id}/{name}~{self._made}"
+        agent = Agent(name, unit, args.version, args.privacy)
+        self._agents[name] = agent
+
+        def opened(done: link.Done, at: float) -> None:
+            if done.ok:
+                agent.state = "OPEN"
+                agent.web_socket_id = str(done.result.get("web_socket_id", ""))
+                step.done({"name": name, "web_socket_id": agent.web_socket_id, "id": unit})
+            else:
+                agent.state = "CLOSED"
+                step.fail(done.code, done.message)
+
+        session.send_plane(
+            link.AgentOpen(
+                agent=unit,
+                base_url=args.base_url or config.base_url,
+                agent_id=args.agent_id,
+                api_key=key,
+                version=args.version,
+                confirm=session.confirm(opened),
+            )
+        )
+
+    def start(self, step: Step, args: AgentStart, now: float) -> None:
+        """Send start; done when acked."""
+        agent = self._live(step)
+        if agent is None:
+            return
+        wanted = args.config.get("input_format", "mulaw_8000")
+        if wanted not in ("mulaw_8000", "pcm_16000"):
+            step.fail(
+                "not_supported", f"config.input_format {wanted!r} is not spoken yet; mulaw_8000 and pcm_16000 are"
+            )
+            return
+
+        def acked(done: link.Done, at: float) -> None:
+            if done.ok:
+                agent.state = "STARTED"
+            self._settle(step, done)
+
+        self._session.send_plane(
+            link.AgentBegin(agent.unit, args.metadata, args.config, args.agent, self._session.confirm(acked))
+        )
+
+    def custom(self, step: Step, args: AgentCustom, now: float) -> None:
+        """A custom event to the agent."""
+        agent = self._live(step)
+        if agent is not None:
+            self._session.send_plane(link.AgentSend(agent.unit, args.metadata, self._token(step)))
+
+    def digits(self, step: Step, args: Digits, now: float) -> None:
+        """dtmf to the agent."""
+        agent = self._live(step)
+        if agent is not None:
+            self._session.send_plane(link.AgentDigits(agent.unit, args.digits, self._token(step)))
+
+    def clear(self, step: Step, now: float) -> None:
+        """Drop what it said up to the event that asked for it."""
+        agent = self._agents.get(step.command.target or "")
+        if agent is None:
+            step.fail("not_found", f"there is no agent {step.command.target!r}")
+            return
+        self._session.send_plane(link.AgentClear(agent.unit, step.at, self._token(step)))
+
+    def close(self, step: Step, now: float) -> None:
+        """Close the socket; waits only for a hang-up after playout of a leg that it feeds."""
+        session = self._session
+        agent = self.get(step.command.target or "")
+        if agent is None:
+            step.done()
+            return
+        fed = session.legs.hanging_up_after(agent.unit)
+        if fed is None:
+            self._close(agent)
+            step.done()
+            return
+        agent.close_pending = True
+
+        def heard_out(at: float) -> None:
+            self._close(agent)
+            step.done()
+
+        session.legs.when_over(fed, heard_out)
+
+    def close_all(self) -> None:
+        """The session ends."""
+        for agent in self._agents.values():
+            if agent.live:
+                self._close(agent)
+
+    def _close(self, agent: Agent) -> None:
+        self._session.send_plane(link.AgentClose(agent.unit))
+
+    # --- what the plane tells
+
+    def said(self, message: link.AgentSaid, now: float) -> None:
+        """A message of the agent's service."""
+        agent = self.by_unit(message.agent)
+        if agent is None:
+            return
+        data = dict(message.data)
+        self._transcribe(agent, message.type, data, message.at)
+        if agent.privacy:
+            data = {key: value for key, value in data.items() if key in ("event", "stream_id")}
+        self._session.post(message.type, AgentEvent(data), now, target=agent.name, at=message.at)
+
+    def gone(self, message: link.AgentGone, now: float) -> None:
+        """The socket is closed."""
+        agent = self.by_unit(message.agent)
+        if agent is None:
+            return
+        was_open = agent.state in ("OPEN", "STARTED")
+        agent.state = "CLOSED"
+        self._session.legs.source_gone(agent.unit, now)
+        data = WebSocketClose(message.code, message.reason, message.by, message.expected)
+        if was_open:
+            cause = causes.of_agent_close(message.by)
+            self._session.post("websocket.close", data, now, target=agent.name, cause=cause)
+        else:
+            self._session.note("agent", "socket never opened", {"reason": message.reason, "by": message.by}, now)
+        self._session.ending.progress(now)
+
+    def media(self, message: link.MediaNote, now: float) -> None:
+        """Audio started, ended, or was replaced."""
+        names = [unit.partition("/")[2].partition("~")[0] for unit in (message.source, message.sink, message.by)]
+        self._session.post(message.type, MediaChange(*names), now, target=names[0])
+
+    def _transcribe(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float) -> None:
+        if type_ != "agent.turn_ended" or agent.privacy:
+            return
+        turn = data.get("turn_ended")
+        if isinstance(turn, Mapping) and turn.get("role") == "assistant":
+            cut = " [interrupted]" if turn.get("was_interrupted") is True else ""
+            self._session.transcript(f"{agent.name}: {turn.get('text', '')}{cut}", at)
+
+    # --- parts
+
+    def _key(self, given: SecretReference | str, step: Step) -> str | None:
+        if isinstance(given, str):
+            return given
+        try:
+            return self._session.services.resolve_secret(given.secret)[0]
+        except KeyError:
+            step.fail(
+                "secret_not_found",
+                f"no secret {given.secret!r}; put it with: cordboard keys put --secret {given.secret}",
+            )
+            return None
+
+    def _live(self, step: Step) -> Agent | None:
+        agent = self.get(step.command.target or "")
+        if agent is None:
+            step.fail("object_ended", f"agent {step.command.target!r} is closed")
+        return agent
+
+    def _token(self, step: Step) -> str:
+        return self._session.confirm(lambda done, at: self._settle(step, done))
+
+    def _settle(self, step: Step, done: link.Done) -> None:
+        if done.ok:
+            step.done()
+        else:
+            step.fail(done.code, done.message)

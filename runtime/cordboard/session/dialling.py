@@ -1,0 +1,198 @@
+"""Outbound legs: whether they may be dialled, over which trunk, and what becomes of them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cordboard.config.numbers import dial_allowed, outbound_for, read_target
+from cordboard.contract import commands
+from cordboard.contract.events import CallFailed, CallProgress
+from cordboard.sip import events as sip
+from cordboard.sip.offer import LocalMedia, NotAcceptable, accept_answer, offer
+from cordboard.sip.sdp import SdpError
+from cordboard.sip.uri import Address
+
+from .objects import Leg, visible
+from .steps import Step
+
+if TYPE_CHECKING:
+    from .legs import Legs
+    from .session import Session
+
+
+class Refusal(Exception):
+    """A leg that is not dialled; becomes call.failed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Dialling:
+    """Dials for one session."""
+
+    def __init__(self, session: "Session", legs: "Legs") -> None:
+        self._session = session
+        self._legs = legs
+        self.waiting_media: dict[str, list[Callable[[float], None]]] = {}
+
+    def dial(self, step: Step, args: commands.CallDial, now: float) -> None:
+        """Dial; the outcome is call.connected or call.failed of the name, never the command's."""
+        name = step.command.target or ""
+        if not name or self._legs.get(name) is not None:
+            step.fail("refused", f"a call named {name!r} is live; give this one another name")
+            return
+        step.done({"name": name})
+        leg = Leg(
+            name=name,
+            unit=self._legs.unit_for(name),
+            sip="",
+            incoming=False,
+            port=0,
+            local=None,
+            number=args.to,
+            callerid=args.callerid,
+            display_name=args.display_name,
+            client_type="sip" if args.to.lower().startswith(("sip:", "sips:")) else "pstn",
+            began=now,
+        )
+        try:
+            self._send_invite(leg, args, now)
+        except Refusal as refusal:
+            self._refused(leg, refusal, now)
+            return
+        self._legs.update_fallbacks(now)
+
+    def _send_invite(self, leg: Leg, args: commands.CallDial, now: float) -> None:
+        """Raises Refusal."""
+        session, services = self._session, self._session.services
+        config = services.config
+        if not dial_allowed(config, args.to):
+            raise Refusal(403, f"{args.to} is not in [dial].allow, or is in [dial].deny")
+        dialled = sum(1 for each in self._legs.all() if not each.incoming)
+        if dialled >= config.dial.max_per_call:
+            raise Refusal(403, f"a session may dial {config.dial.max_per_call} legs ([dial].max_per_call)")
+        if len(services.legs) >= config.limits.max_calls:
+            raise Refusal(503, f"the edge has {config.limits.max_calls} calls ([limits].max_calls)")
+        to, host, destination = self._whither(args)
+        port = services.planes.port(session.plane)
+        if port is None:
+            raise Refusal(503, "the media plane has no open port in stock")
+        media_host = services.media_host(destination)
+        leg.port = port
+        leg.local = LocalMedia(host=media_host, port=port, session_id=services.rng.getrandbits(48), version=1)
+        self._legs.add(leg)
+        self._legs.send_media(leg, now)
+        headers = list(args.headers.items())
+        called = next((each.number for each in self._legs.all() if each.incoming), "")
+        if args.follow_diversion and called:
+            headers.append(("Diversion", f"<sip:{called}@{host}>;reason=unconditional"))
+        user = args.callerid or "anonymous"
+        try:
+            leg.sip = services.ua.invite(
+                to=to,
+                from_=f"sip:{user}@{media_host}",
+                sdp=offer(leg.local),
+                now=now,
+                destination=destination,
+                headers=headers,
+                display_name=args.display_name,
+            )
+        except ValueError as error:
+            raise Refusal(400, str(error)) from error
+        services.legs[leg.sip] = session.id
+        state = services.ua.dialog(leg.sip)
+        leg.call_id = state.call_id if state is not None else ""
+        self._legs.keep_dialog(leg, now)
+        leg.no_answer = services.timers.set(now + args.timeout, lambda at: self._timed_out(leg, at))
+
+    def _whither(self, args: commands.CallDial) -> tuple[str, str, Address | None]:
+        """(Request-URI, host, next hop). Raises Refusal."""
+        config = self._session.services.config
+        if args.trunk is None and args.to.lower().startswith(("sip:", "sips:")):
+            target = read_target(args.to)
+            if target is None:
+                raise Refusal(484, f"{args.to} cannot be read")
+            return target.text, target.text.partition("@")[2], None
+        try:
+            trunk = config.trunk(args.trunk) if args.trunk is not None else outbound_for(config, args.to)
+        except KeyError:
+            raise Refusal(404, f"there is no trunk {args.trunk!r}") from None
+        if trunk is None or trunk.uri is None:
+            raise Refusal(404, f"no [[outbound]] trunk takes {args.to}")
+        target = read_target(args.to)
+        if target is None:
+            raise Refusal(484, f"{args.to} cannot be read")
+        host = trunk.uri.removeprefix("sip:")
+        return f"sip:{target.text}@{host}", host, None
+
+    def _refused(self, leg: Leg, refusal: Refusal, now: float) -> None:
+        session = self._session
+        session.note("sip", f"not dialled: {refusal.reason}", {"to": leg.number, "code": refusal.code}, now)
+        if leg in self._legs.all():
+            leg.end_code = refusal.code
+            self._legs.over(leg, "edge", refusal.code, refusal.reason, now)
+            return
+        leg.state = "TERMINATED"
+        leg.end_code, leg.ended_at, leg.end_cause = refusal.code, now, f"{leg.name}.failed"
+        self._legs.add(leg)
+        session.post(
+            "call.failed",
+            CallFailed(refusal.code, refusal.reason),
+            now,
+            target=leg.name,
+            cause=leg.end_cause,
+        )
+
+    def _timed_out(self, leg: Leg, now: float) -> None:
+        if leg.live and not leg.answered:
+            self._session.at(now)
+            leg.end_code = 408
+            self._legs.end_leg(leg, f"{leg.name}.failed", "edge", now)
+
+    # --- what becomes of it
+
+    def provisional(self, leg: Leg, event: sip.Provisional, now: float) -> None:
+        """It rings, or early media begins."""
+        session = self._session
+        leg.headers = visible(event.response.headers)
+        if event.sdp is not None and leg.local is not None:
+            try:
+                leg.media = accept_answer(event.sdp, leg.local)
+            except (SdpError, NotAcceptable) as error:
+                session.note("sip", "unusable early media", {"problem": str(error)}, now)
+            else:
+                leg.early_media = True
+                self._legs.send_media(leg, now)
+        if leg.state == "ALERTING":
+            leg.state = "PROGRESSING"
+            session.post("call.ringing", CallProgress(leg.headers), now, target=leg.name)
+        if leg.early_media:
+            session.post("call.audio_started", CallProgress(leg.headers), now, target=leg.name)
+        self._legs.update_fallbacks(now)
+
+    def answered(self, leg: Leg, event: sip.Answered, now: float) -> None:
+        """It is up."""
+        session = self._session
+        leg.headers = visible(event.response.headers)
+        if event.sdp is not None and leg.local is not None:
+            try:
+                leg.media = accept_answer(event.sdp, leg.local)
+            except (SdpError, NotAcceptable) as error:
+                session.note("sip", "unusable answer", {"problem": str(error)}, now)
+                leg.end_code = 488
+                self._legs.end_leg(leg, f"{leg.name}.failed", "edge", now)
+                return
+        if leg.media is None:
+            leg.end_code = 488
+            self._legs.end_leg(leg, f"{leg.name}.failed", "edge", now)
+            return
+        leg.state = "CONNECTED"
+        leg.answered_at = now
+        leg.unbridged_since = now
+        if leg.no_answer is not None:
+            leg.no_answer.cancel()
+        self._legs.keep_dialog(leg, now)
+        self._legs.send_media(leg, now)
+        session.post("call.connected", CallProgress(leg.headers), now, target=leg.name)
+        self._legs.update_fallbacks(now)

@@ -1,0 +1,39 @@
+"""What every session shares: the user agent, the planes, time, chance, configuration, and the way out to the shell."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cordboard.config.model import Config
+from cordboard.sip.ua import UserAgent
+
+from .control_url import ControlKey
+from .effects import Effect
+from .planes import Planes
+from .timeline import Clock
+from .timers import Timers
+
+
+@dataclass(slots=True)
+class Services:
+    """Handed to each session by the engine."""
+
+    config: Config
+    ua: UserAgent
+    planes: Planes
+    timers: Timers
+    clock: Clock
+    rng: random.Random
+    emit: Callable[[Effect], None]
+    resolve_secret: Callable[[str], tuple[str, str]]
+    """Name → (value, version). Raises KeyError."""
+    media_host: Callable[[tuple[str, int] | None], str]
+    """Address to write in our SDP for a peer."""
+    control_key: ControlKey
+    public_url: str
+    legs: dict[str, str]
+    """The user agent's leg id → session id; its length is the number of calls."""
+
+    def identifier(self, bits: int = 64) -> str:
+        """Hex digits nobody can guess the next of (the engine's rng is seeded from the system outside tests)."""
+        return f"{self.rng.getrandbits(bits):0{bits // 4}x}"

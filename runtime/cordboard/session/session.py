@@ -1,0 +1,296 @@
+"""A session: one run of a scenario, with its mailbox, its objects, its timeline and its one end.
+
+Events enter the mailbox in order; those that no function listens to cost nothing. The session ends once, whatever
+ends it, and only when nothing of it is left: no leg, no agent, no recording (DESIGN §4, §6).
+"""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from cordboard.contract import link
+from cordboard.contract.codec import encode
+from cordboard.contract.commands import Command
+from cordboard.contract.events import EVENTS, CommandFailed, Event, RecordEvent
+from cordboard.contract.records import LedgerEntry, ObjectRecord, Reply
+from cordboard.contract.release import Release
+
+from .agents import Agents
+from .control_url import Bucket
+from .effects import ReplyHttp, WriteTimeline, WriteTranscript
+from .ending import Ending
+from .executor import Executor
+from .legs import Legs
+from .objects import Recording
+from .services import Services
+from .steps import Step
+from .timeline import Redactor, Timeline
+from .timers import Timer
+from .turn import Posted, Turns
+
+MAX_MAILBOX = 200
+"""Events that may wait; a flood of digits or agent events beyond it is dropped and noted."""
+
+HTTP_PATIENCE = 5.0
+"""Seconds until a control request is answered with 202 (HANDLERS §2.3)."""
+
+UNBRIDGED_LIMIT = 10.0
+"""Seconds an answered leg may hear nobody and wait for nothing (DESIGN §1)."""
+
+
+class Session:
+    """One session on one plane with one release."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        scenario: str,
+        release: Release,
+        plane: int,
+        now: float,
+        custom_data: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.services = services
+        self.id = f"s_{services.identifier(96)}"
+        self.scenario = scenario
+        self.release = release
+        self.plane = plane
+        self.began = now
+        self.started_text = services.clock.text(now)
+        self.custom_data: Mapping[str, Any] = custom_data or {}
+        limits = services.config.limits
+        wall = services.clock.at(now).timestamp()
+        self.token = services.control_key.mint(self.id, wall + limits.max_duration + 60, services.rng)
+        self.control_url = f"{services.public_url}/control/{self.token}"
+        self.redactor = Redactor(self.token)
+        self.bucket = Bucket(at=now)
+        self.recordings: dict[str, Recording] = {}
+        self.legs = Legs(self)
+        self.agents = Agents(self)
+        self.turns = Turns(self)
+        self.ending = Ending(self)
+        self.executor = Executor(self)
+        self.user_timers: dict[str, Timer] = {}
+        self.figures: dict[str, Any] = {}
+        self._log_only = release.log_only(scenario)
+        self._timeline = Timeline(now, self.redactor)
+        self._mailbox: deque[Posted] = deque()
+        self._seq = 0
+        self._requests: dict[str, Timer] = {}
+        self._confirms: dict[str, Any] = {}
+        self._max_duration = services.timers.set(
+            now + limits.max_duration, lambda at: self.end("limit.max_duration", at)
+        )
+
+    # --- events
+
+    def listens(self, type_: str, target: str | None = None) -> bool:
+        """Whether a function listens to an event."""
+        return self.release.route(self.scenario, type_, target) is not None
+
+    def post(
+        self,
+        type_: str,
+        data: Any,
+        now: float,
+        *,
+        target: str | None = None,
+        cause: str = "",
+        at: float | None = None,
+        request: str = "",
+    ) -> bool:
+        """An event happened. False when nobody listens."""
+        assert type_ in EVENTS, type_
+        fields = encode(data)
+        assert isinstance(fields, Mapping)
+        self.note("event", f"{type_}:{target}" if target else type_, dict(fields), now)
+        if type_ in self._log_only:
+            self.note("log", f"{type_}", {"level": "INFO", **fields}, now)
+            return False
+        if self.ending.terminating or not self.listens(type_, target):
+            return False
+        if len(self._mailbox) >= MAX_MAILBOX:
+            self.note("log", "mailbox full, event dropped", {"type": type_}, now)
+            return False
+        self._seq += 1
+        event = Event(f"{self.id}:{self._seq}", self._seq, type_, self.services.clock.text(now), target, fields)
+        moment = now if at is None else at
+        self._mailbox.append(Posted(event, moment, cause or "handler.terminate", request))
+        self.next_turn(now)
+        return True
+
+    def post_last(self, type_: str, data: Any, now: float, *, cause: str) -> bool:
+        """The one event that is delivered while the session ends."""
+        fields = encode(data)
+        assert isinstance(fields, Mapping)
+        self.note("event", type_, dict(fields), now)
+        found = self.release.route(self.scenario, type_, None)
+        if found is None:
+            return False
+        self._seq += 1
+        event = Event(f"{self.id}:{self._seq}", self._seq, type_, self.services.clock.text(now), None, fields)
+        self.turns.begin(Posted(event, now, cause), found[0], found[1], now)
+        return True
+
+    def next_turn(self, now: float) -> None:
+        """Begin the next event's turn if none is in flight."""
+        while self.turns.current is None and self._mailbox and not self.ending.over:
+            posted = self._mailbox.popleft()
+            found = self.release.route(self.scenario, posted.event.type, posted.event.target)
+            if found is None:
+                continue
+            self.turns.begin(posted, found[0], found[1], now)
+        if self.turns.current is None:
+            self.ending.idle(now)
+
+    def drop_mailbox(self, now: float) -> None:
+        """No more events for handlers; requests that wait are told."""
+        while self._mailbox:
+            posted = self._mailbox.popleft()
+            if posted.request:
+                self.problem(posted.request, 404, "ended", "the session has ended", now)
+
+    @property
+    def busy(self) -> bool:
+        """A turn is in flight or events wait."""
+        return self.turns.current is not None or bool(self._mailbox)
+
+    def object_records(self) -> list[ObjectRecord]:
+        """Live objects."""
+        found = [leg.record() for leg in self.legs.all() if leg.live]
+        found += [agent.record() for agent in self.agents.all() if agent.live]
+        found += [recording.record() for recording in self.recordings.values() if not recording.over]
+        return found
+
+    # --- commands
+
+    def new_step(self, command: Command, posted: Posted) -> Step:
+        """A command about to be executed."""
+        return Step(command, posted.cause, posted.at, lambda step: self.turns.settled(step, self._now))
+
+    def execute(self, steps: list[Step], now: float) -> None:
+        """Start commands in order."""
+        self._now = now
+        self.executor.start_all(steps, now)
+
+    _now = 0.0
+    """The moment the engine last called us at; results settle at it."""
+
+    def at(self, now: float) -> None:
+        """Remember the moment."""
+        self._now = now
+
+    def unawaited_failure(self, step: Step, now: float) -> None:
+        """A command that nobody awaits has failed."""
+        assert step.error is not None
+        data = CommandFailed(step.command.type, step.error.code, step.error.message, step.command.target)
+        self.post("command.failed", data, now, target=None)
+
+    def confirm(self, then: Any) -> str:
+        """A token for a plane's Done; `then(done, now)` is called with it."""
+        token = f"{self.id}#{len(self._confirms)}{self.services.identifier(16)}"
+        self._confirms[token] = then
+        return token
+
+    def done(self, message: link.Done, now: float) -> None:
+        """A plane's Done."""
+        then = self._confirms.pop(message.confirm, None)
+        if then is not None:
+            then(message, now)
+
+    def send_plane(self, message: Any) -> None:
+        """A message to this session's plane."""
+        self.services.planes.send(self.plane, message)
+
+    # --- HTTP
+
+    def request_came(self, request: str, now: float) -> None:
+        """A control request waits for its turn, at most HTTP_PATIENCE."""
+        self._requests[request] = self.services.timers.set(
+            now + HTTP_PATIENCE, lambda at: self._answer(request, Reply(202, '{"accepted": true}'))
+        )
+
+    def reply(self, request: str, reply: Reply, now: float) -> None:
+        """A handler's reply; too late after 202."""
+        self._answer(request, reply)
+
+    def problem(self, request: str, status: int, code: str, detail: str, now: float) -> None:
+        """An RFC 9457 problem."""
+        body = json.dumps({"title": code, "status": status, "code": code, "detail": detail, "session": self.id})
+        self._answer(request, Reply(status, body, {"Content-Type": "application/problem+json"}))
+
+    def _answer(self, request: str, reply: Reply) -> None:
+        timer = self._requests.pop(request, None)
+        if timer is None:
+            return
+        timer.cancel()
+        headers = {"Cache-Control": "no-store", **reply.headers}
+        content = reply.content()
+        if content and not any(name.lower() == "content-type" for name in headers):
+            headers["Content-Type"] = "application/json"
+        self.services.emit(ReplyHttp(request, reply.status, content, headers))
+        self.note("http", f"replied {reply.status}", {"bytes": len(content)}, self._now)
+
+    def close_requests(self) -> None:
+        """The session is over: whoever still waits is told."""
+        for request in list(self._requests):
+            self._answer(request, Reply(202, '{"accepted": true}'))
+
+    # --- notes
+
+    def note(self, kind: str, what: str, data: Mapping[str, Any], now: float) -> None:
+        """An entry of the timeline."""
+        entry = self._timeline.entry(kind, what, data, now)
+        if entry is not None:
+            self.services.emit(WriteTimeline(self.id, entry))
+
+    def transcript(self, text: str, at: float) -> None:
+        """A line of the transcript."""
+        since = max(0.0, at - self.began)
+        self.services.emit(WriteTranscript(self.id, f"{since:7.2f}  {self.redactor.text(text)}"))
+
+    # --- the end
+
+    def end(self, cause: str, now: float) -> None:
+        """End the session at once."""
+        self.ending.begin(cause, now)
+
+    def refuse_or_end(self, now: float) -> None:
+        """call.alerting failed: 480 while unanswered, else the end (DESIGN §4)."""
+        self.ending.begin("handler.failed", now, code=480)
+
+    def check_unbridged(self, now: float) -> None:
+        """An answered leg that hears nobody and waits for nothing ends after 10 s (DESIGN §1)."""
+        if self.busy or self.user_timers or self.executor.pending:
+            return
+        for leg in self.legs.live():
+            since = leg.unbridged_since
+            if leg.answered and not leg.hanging_up and since is not None and now - since >= UNBRIDGED_LIMIT:
+                self.note("media", f"{leg.name} has heard nobody for {UNBRIDGED_LIMIT:g} s", {}, now)
+                self.legs.end_leg(leg, "limit.unbridged", "edge", now)
+
+    def recording_over(self, message: link.RecordOver, now: float) -> None:
+        """A recording's raw file is closed."""
+        recording = next((each for each in self.recordings.values() if each.unit == message.recording), None)
+        if recording is None or recording.over:
+            return
+        recording.over = True
+        recording.seconds = message.seconds
+        if message.error:
+            self.post("record.failed", RecordEvent(reason=message.error), now, target=recording.name)
+        else:
+            url = f"file:{recording.path.removesuffix('.raw.wav')}.wav"
+            self.post("record.stopped", RecordEvent(url, message.seconds), now, target=recording.name)
+
+    def closed(self, ledger: tuple[LedgerEntry, ...], figures: Mapping[str, Any], now: float) -> None:
+        """The plane has closed everything."""
+        self.ending.plane_closed(ledger, figures, now)
+
+    def forget_timers(self) -> None:
+        """Nothing is due any more."""
+        self._max_duration.cancel()
+        for timer in (*self.user_timers.values(), *self._requests.values()):
+            timer.cancel()
+        self.user_timers.clear()

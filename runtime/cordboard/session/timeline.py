@@ -1,0 +1,85 @@
+"""A session's timeline: every message, event, round, command and ledger entry, in order, without secrets."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from cordboard.contract.records import TimelineEntry
+
+MAX_TEXT = 4096
+"""Characters of one text in the timeline; a SIP message over UDP is below 1,500 bytes."""
+
+MAX_ENTRIES = 20_000
+"""Entries of one timeline: a four-hour call with an event a second."""
+
+_CREDENTIALS = re.compile(r"(?im)^((?:proxy-)?authorization|proxy-authenticate|www-authenticate):.*$")
+_CRYPTO = re.compile(r"(?im)^(a=crypto:\S+ \S+) .*$")
+
+
+class Clock:
+    """Wall time of a monotonic moment."""
+
+    def __init__(self, started_at: datetime, now: float) -> None:
+        self._started_at = started_at
+        self._now = now
+
+    def at(self, now: float) -> datetime:
+        """Wall time."""
+        return self._started_at + timedelta(seconds=now - self._now)
+
+    def text(self, now: float) -> str:
+        """RFC 3339, UTC, milliseconds."""
+        return self.at(now).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Redactor:
+    """Removes a session's secrets from whatever is written down."""
+
+    def __init__(self, *secrets: str) -> None:
+        self._secrets = [secret for secret in secrets if secret]
+
+    def add(self, secret: str) -> None:
+        """Another text that must never be written."""
+        if secret and secret not in self._secrets:
+            self._secrets.append(secret)
+
+    def text(self, text: str) -> str:
+        """A text without secrets, credentials and media keys, cut to MAX_TEXT."""
+        for secret in self._secrets:
+            if secret in text:
+                text = text.replace(secret, "***")
+        if "uthoriz" in text or "uthenticate" in text:
+            text = _CREDENTIALS.sub(r"\1: ***", text)
+        if "a=crypto" in text:
+            text = _CRYPTO.sub(r"\1 ***", text)
+        return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+
+    def value(self, value: Any) -> Any:
+        """The same for every text in a JSON value."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        return value
+
+
+class Timeline:
+    """Forms entries with the session's own clock and its redactor."""
+
+    def __init__(self, began: float, redactor: Redactor) -> None:
+        self._began = began
+        self._redactor = redactor
+        self.count = 0
+
+    def entry(self, kind: str, what: str, data: Mapping[str, Any], now: float) -> TimelineEntry | None:
+        """The entry to write; None when there are too many, the last one saying so."""
+        self.count += 1
+        if self.count > MAX_ENTRIES:
+            return None
+        if self.count == MAX_ENTRIES:
+            kind, what, data = "log", "timeline full; later entries are dropped", {}
+        at = round(now - self._began, 4)
+        return TimelineEntry(at, kind, self._redactor.text(what), self._redactor.value(data))

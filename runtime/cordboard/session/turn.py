@@ -1,0 +1,337 @@
+"""The turn: one event, its rounds, its journal, its retries, and what happens when it fails (DESIGN §4).
+
+    idle ──begin──▶ invoked ──answer: done──▶ idle
+                     ▲   │──answer: suspended──▶ parked ──result known──▶ invoked (next round)
+                     │   └──lost, timed out, crashed, once──┘
+                     └── a second loss, a raised exception, a refused answer, 30 s parked: policy ──▶ idle
+
+A round is atomic: nothing of an answer that is failed, refused or void is executed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from cordboard.contract.codec import DecodeError, decode, encode
+from cordboard.contract.commands import Command, fingerprint
+from cordboard.contract.events import Event
+from cordboard.contract.records import (
+    MAX_COMMANDS,
+    MAX_INVOCATIONS,
+    MAX_REQUEST,
+    MAX_ROUNDS,
+    MAX_STATE,
+    Answer,
+    EventRoute,
+    Invocation,
+    Reply,
+    SessionInfo,
+    StateSnapshot,
+    size_of,
+)
+
+from .effects import Invoke
+from .policy import policy_for
+from .steps import Journal, Step
+from .timers import Timer
+
+if TYPE_CHECKING:
+    from .session import Session
+
+PARKED_LIMIT = 30.0
+"""Seconds a parked event lives (DESIGN §4)."""
+
+ATTEMPTS = 2
+"""Tries of a round that is lost, times out or crashes."""
+
+
+@dataclass(slots=True)
+class Posted:
+    """An event in the mailbox."""
+
+    event: Event
+    at: float
+    """Monotonic seconds at which it happened."""
+    cause: str
+    """What an end that its handler commands would be put down to."""
+    request: str = ""
+    """Token of the HTTP request that waits for its reply."""
+
+
+@dataclass(slots=True)
+class Turn:
+    """The event in flight."""
+
+    posted: Posted
+    function: str
+    route: EventRoute
+    now_text: str
+    objects: tuple[Any, ...]
+    journal: Journal
+    round: int = 0
+    attempt: int = 1
+    token: str = ""
+    state: Literal["invoked", "parked"] = "invoked"
+    waiting: tuple[str, ...] = ()
+    parked: Timer | None = None
+    invoked_at: float = 0.0
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def event(self) -> Event:
+        """The event."""
+        return self.posted.event
+
+
+class Turns:
+    """Runs one turn at a time for one session."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self.current: Turn | None = None
+        self.invocations = 0
+        self.state = StateSnapshot(0)
+
+    def begin(self, posted: Posted, function: str, route: EventRoute, now: float) -> None:
+        """Start the turn of an event."""
+        session = self._session
+        self.current = Turn(
+            posted,
+            function,
+            route,
+            session.services.clock.text(now),
+            tuple(session.object_records()),
+            Journal(posted.event.seq),
+        )
+        self._invoke(now)
+
+    def answered(self, token: str, raw: Mapping[str, Any], now: float) -> None:
+        """A function answered."""
+        turn = self._of(token, "answer", now)
+        if turn is None:
+            return
+        try:
+            answer = decode(Answer, raw)
+            self._check(turn, answer)
+        except DecodeError as error:
+            self._fail("refused", f"the answer of {turn.function} was refused: {error}", now)
+            return
+        turn.seconds.append(now - turn.invoked_at)
+        self._log(turn, answer, now)
+        if answer.status == "failed":
+            assert answer.error is not None
+            data = {"traceback": answer.error.traceback} if answer.error.traceback else {}
+            self._fail(answer.error.type, answer.error.message, now, data)
+            return
+        steps = self._accept(turn, answer)
+        if answer.status == "done":
+            self._done(turn, answer, steps, now)
+        else:
+            self._park(turn, answer, steps, now)
+
+    def lost(self, token: str, kind: str, message: str, now: float) -> None:
+        """A round brought no answer: lost, timed out, crashed, raised outside the contract, too large."""
+        turn = self._of(token, kind, now)
+        if turn is None:
+            return
+        self._session.note(
+            "round", f"{turn.function} {kind}", {"event": turn.event.id, "round": turn.round, "message": message}, now
+        )
+        if kind in ("timeout", "crashed", "lost") and turn.attempt < ATTEMPTS:
+            turn.attempt += 1
+            self._invoke(now)
+        else:
+            self._fail(kind, message, now)
+
+    def settled(self, step: Step, now: float) -> None:
+        """A step's result is known; a turn that waits for it goes on."""
+        turn = self.current
+        if turn is not None and turn.state == "parked" and step.id in turn.waiting:
+            self._resume(turn, now)
+        elif step.status == "failed" and (turn is None or turn.journal.get(step.id) is None):
+            self._session.unawaited_failure(step, now)
+
+    def abandon(self, now: float) -> None:
+        """The session is over: what is in flight is void."""
+        if self.current is not None:
+            self._finish(self.current, now)
+
+    # --- rounds
+
+    def _invoke(self, now: float) -> None:
+        turn, session = self.current, self._session
+        assert turn is not None
+        turn.state = "invoked"
+        if self.invocations >= MAX_INVOCATIONS:
+            self._finish(turn, now)
+            session.end("limit.invocations", now)
+            return
+        self.invocations += 1
+        turn.token = f"{turn.event.id}:{turn.round}:{turn.attempt}"
+        turn.invoked_at = now
+        invocation = Invocation(
+            session=SessionInfo(
+                id=session.id,
+                scenario=session.scenario,
+                control_url=session.control_url,
+                started_at=session.started_text,
+                custom_data=session.custom_data,
+            ),
+            event=turn.event,
+            now=turn.now_text,
+            attempt=turn.attempt,
+            round=turn.round,
+            release=session.release.id,
+            deadline_ms=round(turn.route.timeout * 1000),
+            state=self.state,
+            objects=turn.objects,
+            journal=tuple(turn.journal.entries()),
+        )
+        payload = encode(invocation)
+        assert isinstance(payload, Mapping)
+        size = size_of(payload)
+        if size > MAX_REQUEST:
+            self._fail("too_large", f"the invocation has {size} bytes, more than {MAX_REQUEST}", now)
+            return
+        session.services.emit(Invoke(turn.token, session.release.id, turn.function, payload, turn.route.timeout))
+
+    def _check(self, turn: Turn, answer: Answer) -> None:
+        """The fence, and what a round may not do. Raises DecodeError that names the field."""
+        for name, got, want in (
+            ("event_id", answer.event_id, turn.event.id),
+            ("round", answer.round, turn.round),
+            ("attempt", answer.attempt, turn.attempt),
+        ):
+            if got != want:
+                raise DecodeError(name, f"is {got!r}, the edge asked for {want!r}")
+        if turn.journal.commands() + len(answer.commands) > MAX_COMMANDS:
+            raise DecodeError("commands", f"an event may emit {MAX_COMMANDS}")
+        if answer.status == "suspended" and turn.round + 1 >= MAX_ROUNDS:
+            raise DecodeError("round", f"an event may take {MAX_ROUNDS} rounds")
+        if answer.state is not None:
+            if answer.state.base_version != self.state.version:
+                raise DecodeError("state.base_version", f"is {answer.state.base_version}, not {self.state.version}")
+            if (size := size_of(encode(answer.state.data))) > MAX_STATE:
+                raise DecodeError("state.data", f"has {size} bytes, more than {MAX_STATE}")
+        if answer.reply is not None:
+            answer.reply.content()
+        seen: set[str] = set()
+        for index, command in enumerate(answer.commands):
+            self._check_command(turn, command, f"commands[{index}]", seen)
+        known = seen | {entry.id for entry in turn.journal.entries()} | {entry.id for entry in answer.journal}
+        for waiting in answer.waiting:
+            if waiting not in known:
+                raise DecodeError("waiting", f"{waiting} is no step of this event")
+
+    def _check_command(self, turn: Turn, command: Command, path: str, seen: set[str]) -> None:
+        if turn.journal.number(command.id) is None or command.id in seen:
+            raise DecodeError(f"{path}.id", f"{command.id!r} is not a new id of event {turn.event.seq}")
+        if command.hash != fingerprint(command.type, command.target, command.args):
+            raise DecodeError(f"{path}.hash", f"does not fit {command.type}")
+        before = turn.journal.get(command.id)
+        if before is not None:
+            was = before.command if isinstance(before, Step) else before
+            if was.hash != command.hash:
+                raise DecodeError(
+                    path,
+                    f"non-determinism: step {command.id} was {was.type} at {was.line or '?'}, "
+                    f"now it is {command.type} at {command.line or '?'}",
+                )
+        seen.add(command.id)
+
+    def _accept(self, turn: Turn, answer: Answer) -> list[Step]:
+        """Take the round's reads and commands into the journal; returns the steps to execute."""
+        for entry in answer.journal:
+            turn.journal.add_read(entry)
+        steps = []
+        for command in answer.commands:
+            if turn.journal.get(command.id) is None:
+                step = self._session.new_step(command, turn.posted)
+                turn.journal.add_step(step)
+                steps.append(step)
+        return steps
+
+    def _done(self, turn: Turn, answer: Answer, steps: list[Step], now: float) -> None:
+        session = self._session
+        if answer.state is not None:
+            self.state = StateSnapshot(self.state.version + 1, answer.state.data)
+        self._note_round(turn, "done", now)
+        session.execute(steps, now)
+        if turn.posted.request:
+            session.reply(turn.posted.request, answer.reply or Reply(204), now)
+        self._finish(turn, now)
+
+    def _park(self, turn: Turn, answer: Answer, steps: list[Step], now: float) -> None:
+        session = self._session
+        turn.state = "parked"
+        turn.waiting = answer.waiting
+        turn.parked = session.services.timers.set(now + PARKED_LIMIT, self._parked_too_long)
+        self._note_round(turn, "suspended", now)
+        session.execute(steps, now)
+        if self.current is turn and turn.state == "parked":
+            self._resume(turn, now)
+
+    def _resume(self, turn: Turn, now: float) -> None:
+        """Next round if everything that is waited for is known."""
+        for waiting in turn.waiting:
+            step = turn.journal.get(waiting)
+            if isinstance(step, Step) and step.status == "pending":
+                return
+        if turn.parked is not None:
+            turn.parked.cancel()
+        turn.round += 1
+        turn.attempt = 1
+        self._invoke(now)
+
+    def _parked_too_long(self, now: float) -> None:
+        self._fail("parked", f"the event was parked for {PARKED_LIMIT:g} s", now)
+
+    def _fail(self, kind: str, message: str, now: float, data: Mapping[str, Any] | None = None) -> None:
+        """The event has failed: its policy applies."""
+        turn, session = self.current, self._session
+        assert turn is not None
+        chosen = turn.route.on_error or session.release.on_error(session.scenario)
+        policy = policy_for(turn.event.type, chosen)
+        facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
+        session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)
+        if turn.posted.request:
+            bad = {"bad_request": 400, "not_found": 404}.get(kind, 500)
+            text = message if bad == 400 else "the handler failed"
+            session.problem(turn.posted.request, bad, kind if bad != 500 else "handler_failed", text, now)
+        self._finish(turn, now, resume=False)
+        if policy == "refuse":
+            session.refuse_or_end(now)
+        elif policy == "terminate":
+            session.end("handler.failed", now)
+        session.next_turn(now)
+
+    def _finish(self, turn: Turn, now: float, *, resume: bool = True) -> None:
+        if turn.parked is not None:
+            turn.parked.cancel()
+        self.current = None
+        if resume:
+            self._session.next_turn(now)
+
+    # --- notes
+
+    def _of(self, token: str, what: str, now: float) -> Turn | None:
+        turn = self.current
+        if turn is not None and turn.token == token and turn.state == "invoked":
+            return turn
+        self._session.note("round", f"late {what} dropped", {"round": token}, now)
+        return None
+
+    def _note_round(self, turn: Turn, status: str, now: float) -> None:
+        data = {
+            "event": turn.event.id,
+            "round": turn.round,
+            "attempt": turn.attempt,
+            "waiting": list(turn.waiting) if status == "suspended" else [],
+            "ms": round((now - turn.invoked_at) * 1000, 2),
+        }
+        self._session.note("round", f"{turn.function} {status}", data, now)
+
+    def _log(self, turn: Turn, answer: Answer, now: float) -> None:
+        for line in answer.logs:
+            data = {"level": line.level, "event": turn.event.id, "attempt": turn.attempt, **line.fields}
+            self._session.note("log", line.message, data, now)
