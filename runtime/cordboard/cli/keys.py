@@ -1,0 +1,139 @@
+"""`cordboard keys`: ApplicationStorage and secrets of this machine. A value comes from standard input or a prompt,
+never from the command line, where others see it; a secret's value is never printed."""
+
+import argparse
+import getpass
+import re
+import sys
+import time
+from contextlib import ExitStack
+from typing import Final
+
+from cordboard.cli.errors import BAD, GOOD, NOT_FOUND, USAGE, CliError
+from cordboard.cli.settings import read_config
+from cordboard.cli.terminal import note, out, out_json, table
+from cordboard.edge.atomic import private_directory
+from cordboard.edge.data_dir import DataDir
+from cordboard.storage.interface import IsSecret, StorageError, StorageUnavailable
+from cordboard.storage.secrets import SecretStore
+from cordboard.storage.sqlite import SqliteStorage
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MAX_INPUT: Final = 64 * 1024  # bytes read from standard input; values and secrets end far below
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs."""
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="put|get|ls|rm")
+    put = verbs.add_parser("put", help="store a value read from standard input or a hidden prompt")
+    put.add_argument("name", metavar="NAME")
+    put.add_argument("--secret", action="store_true", help="store it as a secret")
+    put.add_argument("--ttl", metavar="30d", help="forget it after this time (s, m, h, d)")
+    get = verbs.add_parser("get", help="print a value that is no secret")
+    get.add_argument("name", metavar="NAME")
+    verbs.add_parser("ls", help="names, never values")
+    rm = verbs.add_parser("rm", help="remove a key or secret")
+    rm.add_argument("name", metavar="NAME")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run one verb."""
+    data = DataDir(read_config(args).edge.data_dir)
+    try:
+        private_directory(data.root)
+        with ExitStack() as stack:
+            secrets = stack.enter_context(SecretStore(data.secrets))
+            storage = stack.enter_context(SqliteStorage(data.storage, time.time, is_secret=secrets.is_secret))
+            match args.action:
+                case "put":
+                    return _put(args, storage, secrets)
+                case "get":
+                    return _get(args, storage)
+                case "ls":
+                    return _ls(args, storage, secrets)
+                case _:
+                    return _rm(args, storage, secrets)
+    except IsSecret:
+        raise CliError(
+            BAD, f"{args.name} is a secret: its value stays where it is", "scenarios read it with session.secret"
+        ) from None
+    except StorageUnavailable as error:
+        raise CliError(USAGE, str(error), f"check the files in {data.root}") from None
+    except StorageError as error:
+        raise CliError(USAGE, str(error), "see `cordboard keys --help`") from None
+    except OSError as error:
+        raise CliError(USAGE, f"{data.root}: {error.strerror}", "set edge.data_dir to a folder you own") from None
+
+
+def _put(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
+    ttl = None if args.ttl is None else _seconds(args.ttl)
+    if args.secret and ttl is not None:
+        raise CliError(USAGE, "--ttl does not apply to secrets", "leave one of --secret and --ttl out")
+    value = _read_value(args.name)
+    if args.secret:
+        version = secrets.put(args.name, value)
+        note(f"secret {args.name} stored, version {version}")
+    else:
+        storage.put(args.name, value, ttl)
+        note(f"key {args.name} stored")
+    return GOOD
+
+
+def _get(args: argparse.Namespace, storage: SqliteStorage) -> int:
+    item = storage.get(args.name)
+    if item is None:
+        raise _unknown(args.name)
+    if args.json:
+        out_json({"name": item.key, "value": item.value, "expires": item.expire_at})
+    else:
+        out(item.value)
+    return GOOD
+
+
+def _ls(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
+    rows = [(name, "secret", "") for name in secrets.names()]
+    for name in storage.keys(None):
+        item = storage.get(name)
+        if item is not None:
+            expires = "" if item.expire_at is None else item.expire_at.isoformat(timespec="seconds")
+            rows.append((name, "key", expires))
+    if args.json:
+        for name, kind, expires in rows:
+            out_json({"name": name, "kind": kind, "expires": expires or None})
+    else:
+        table(("NAME", "KIND", "EXPIRES"), rows)
+    return GOOD
+
+
+def _rm(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
+    if secrets.is_secret(args.name):
+        secrets.remove(args.name)
+    elif storage.get(args.name) is None:
+        raise _unknown(args.name)
+    else:
+        storage.remove(args.name)
+    note(f"{args.name} removed")
+    return GOOD
+
+
+def _read_value(name: str) -> str:
+    if sys.stdin.isatty():
+        return getpass.getpass(f"value of {name}: ")
+    data = sys.stdin.buffer.read(_MAX_INPUT + 1)
+    if len(data) > _MAX_INPUT:
+        raise CliError(USAGE, f"the value is longer than {_MAX_INPUT} bytes", "values are short texts")
+    try:
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise CliError(USAGE, "the value is no UTF-8 text", "encode bytes first, for example as base64") from None
+
+
+def _seconds(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if found is None:
+        raise CliError(USAGE, f"--ttl {text!r} is no duration", "write 90s, 15m, 12h or 30d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _unknown(name: str) -> CliError:
+    return CliError(NOT_FOUND, f"there is no key {name!r}", "`cordboard keys ls` lists all names")

@@ -1,0 +1,202 @@
+"""`python -m cordboard.edge.control`: control's process, started by the supervisor."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import random
+import secrets
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cordboard.config.error import ConfigError
+from cordboard.config.load import load
+from cordboard.config.model import Config, Endpoint, SecretRef
+from cordboard.edge import log as edge_log
+from cordboard.edge.control.calls import CallFiles
+from cordboard.edge.control.dialogs import DialogFiles
+from cordboard.edge.control.functions import open_host
+from cordboard.edge.control.http import HttpServer, bind_tcp, health_app, public_app
+from cordboard.edge.control.keys import KeyUnusable, load_control_key
+from cordboard.edge.control.planes import PlaneLinks
+from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
+from cordboard.edge.control.reload import watch
+from cordboard.edge.data_dir import DataDir
+from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report
+from cordboard.edge.settle import own_address, settle
+from cordboard.session.engine import ControlEngine
+from cordboard.storage.interface import SecretNotFound
+from cordboard.storage.secrets import SecretStore
+
+PLANES_UP: Final = 20.0  # seconds for the first plane; one takes some tenths
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Exit code: 2 where the configuration does not fit this machine."""
+    parser = argparse.ArgumentParser(prog="python -m cordboard.edge.control")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--overrides", type=json.loads, default={})
+    parser.add_argument("--reload", action="store_true")
+    args = parser.parse_args()
+    ignore_interrupt()
+    try:
+        config = settle(load(args.config, os.environ, args.overrides))
+        edge_log.set_up("control", config.log.format, config.log.level)
+        asyncio.run(_run(config, reload=args.reload))
+    except (ConfigError, KeyUnusable, StartError) as error:
+        sys.stderr.write(f"cordboard: {error}\n")
+        return 2
+    return 0
+
+
+class StartError(Exception):
+    """Control cannot start; two lines: what, and what to do."""
+
+
+async def _run(config: Config, *, reload: bool) -> None:
+    loop = asyncio.get_running_loop()
+    data = DataDir(config.edge.data_dir)
+    data.make()
+    ended = asyncio.Event()
+
+    def end(reason: str) -> None:
+        log.info("ending: %s", reason)
+        ended.set()
+
+    async with AsyncExitStack() as stack:
+        life_line = LifeLine(loop, end)
+        stack.callback(life_line.close)
+        store = stack.enter_context(SecretStore(data.secrets))
+        life = secrets.token_hex(8)
+        calls = CallFiles(data, life)
+        stack.callback(calls.close)
+        dialogs = DialogFiles(data.dialogs)
+        host = open_host(config, data)
+        stack.push_async_callback(host.close)
+        release = await host.start()
+        public_url = config.http.public.url
+        assert public_url is not None  # settle
+        engine = ControlEngine(
+            config=config,
+            release=release,
+            resolve_secret=_resolver(store),
+            rng=random.SystemRandom(),  # tags, branches and tokens must not be guessed
+            now=loop.time(),
+            started_at=datetime.now(UTC),
+            life=life,
+            control_key=_control_key(config, data, store),
+            public_url=public_url,
+            advertise=lambda peer: own_address(config.sip.advertise, config.sip.udp.host, peer),
+            media_host=lambda peer: own_address(config.sip.advertise, config.sip.rtp.bind, peer),
+        )
+        control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane))
+        stack.push_async_callback(control.sip.close)
+        with _binding("sip.udp", str(config.sip.udp)):
+            await control.sip.open(config.sip.udp.host, config.sip.udp.port)
+        for key, listen, app in (
+            ("http.public.listen", config.http.public.listen, public_app(control.control_url)),
+            ("http.metrics.listen", config.http.metrics.listen, health_app(control.not_ready)),
+        ):
+            with _binding(key, str(listen)):
+                listener = bind_tcp(listen.host, listen.port)
+            server = HttpServer(app, listener)
+            stack.push_async_callback(server.close)
+            await server.start()
+        assert config.edge.planes != "auto"  # settle
+        control.links = PlaneLinks(data.run, config.edge.planes, control)
+        stack.push_async_callback(control.links.close)
+        control.links.start()
+        control.restore(dialogs.restore())
+        loop.call_later(config.edge.lease + FORMER_LIFE, calls.end_former_lives)
+        if reload:
+            watching = loop.create_task(watch(config.functions.template, host, control.set_release))
+            stack.callback(watching.cancel)
+        if not await _ready(control, ended):
+            if ended.is_set():
+                return
+            raise StartError(f"no media plane was there after {PLANES_UP:.0f} s\nthe log above says why")
+        sip = Endpoint(own_address(config.sip.advertise, config.sip.udp.host), config.sip.udp.port)
+        report("ready", {"sip": str(sip), "url": public_url})
+        await ended.wait()
+        await control.shutdown()
+
+
+async def _ready(control: ControlProcess, ended: asyncio.Event) -> bool:
+    ending = asyncio.ensure_future(ended.wait())
+    ready = asyncio.ensure_future(control.until_ready(PLANES_UP))
+    await asyncio.wait({ending, ready}, return_when=asyncio.FIRST_COMPLETED)
+    result = ready.done() and ready.result()
+    for task in (ending, ready):
+        task.cancel()
+    await asyncio.gather(ending, ready, return_exceptions=True)
+    return result
+
+
+class _binding:
+    """Names the key of an address that cannot be bound."""
+
+    def __init__(self, key: str, address: str) -> None:
+        self._key = key
+        self._address = address
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise StartError(
+                f"{self._key}: {self._address} cannot be bound: {error.strerror or error}\n"
+                f"end the program that uses it, or set another {self._key}"
+            ) from error
+
+
+def _resolver(store: SecretStore) -> Callable[[str], tuple[str, str]]:
+    def resolve(name: str) -> tuple[str, str]:
+        try:
+            found = store.resolve(name)
+        except SecretNotFound as error:
+            raise KeyError(str(error)) from None
+        return found.value, str(found.version)
+
+    return resolve
+
+
+def _control_key(config: Config, data: DataDir, store: SecretStore) -> bytes:
+    reference = config.http.public.signing_key
+    if reference is None:
+        return load_control_key(data.control_key)
+    try:
+        key = _read_secret(reference, store).encode()
+    except (KeyError, OSError, SecretNotFound) as error:
+        raise StartError(
+            f"http.public.signing_key: {reference.kind} {reference.name} cannot be read: {error}\n"
+            "leave it out to use a key made by this edge"
+        ) from None
+    if len(key) < 32:
+        raise StartError("http.public.signing_key: shorter than 32 bytes\nmake one with: openssl rand -hex 32")
+    return key
+
+
+def _read_secret(reference: SecretRef, store: SecretStore) -> str:
+    match reference.kind:
+        case "secret":
+            return store.resolve(reference.name).value
+        case "env":
+            return os.environ[reference.name]
+        case "file":
+            return Path(reference.name).read_text("utf-8").strip()
+
+
+def _kill_plane(index: int, pid: int, reason: str) -> None:
+    report("kill", {"name": f"plane-{index}", "pid": pid, "reason": reason})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

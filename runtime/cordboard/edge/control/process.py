@@ -1,0 +1,238 @@
+"""Wires one ControlEngine to its world: SIP, planes, functions, control URLs, files (DESIGN §1 and §6).
+
+Every call into the engine is followed by a drain of its effects, performed in order; its timer is re-armed then.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from cordboard.contract.records import DialogRecord
+from cordboard.contract.release import Release
+from cordboard.edge import log as edge_log
+from cordboard.edge.control.calls import CallFiles
+from cordboard.edge.control.dialogs import DialogFiles
+from cordboard.edge.control.http import ControlUrl
+from cordboard.edge.control.planes import PlaneLinks
+from cordboard.edge.control.sip_socket import Address, SipSocket
+from cordboard.edge.control.turns import FunctionHost, Turns
+from cordboard.session.effects import (
+    DropDialog,
+    Effect,
+    Invoke,
+    KeepDialog,
+    KillPlane,
+    Log,
+    ReleaseDone,
+    ReplyHttp,
+    RetainRelease,
+    SendPlane,
+    SendSip,
+    SessionBegan,
+    SessionEnded,
+    WriteTimeline,
+    WriteTranscript,
+)
+
+GOOD_BYE: Final = 7.0  # seconds for all calls to end at shutdown; the supervisor kills after 8
+FORMER_LIFE: Final = 2.0  # seconds beyond the lease after which no plane writes for a former life
+
+log = logging.getLogger(__name__)
+engine_log = logging.getLogger("cordboard.session")
+
+
+class Engine(Protocol):
+    """What the process needs of `session.engine.ControlEngine`."""
+
+    def receive_datagram(self, data: bytes, source: Address, now: float) -> None: ...
+    def plane_connected(self, index: int, now: float) -> None: ...
+    def plane_lost(self, index: int, reason: str, now: float) -> None: ...
+    def receive_link(self, index: int, line: bytes, now: float) -> None: ...
+    def receive_http(
+        self, request: str, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float
+    ) -> None: ...
+    def http_gone(self, request: str, now: float) -> None: ...
+    def turn_answered(self, token: str, answer: Mapping[str, Any], now: float) -> None: ...
+    def turn_failed(self, token: str, kind: str, message: str, now: float) -> None: ...
+    def set_release(self, release: Release) -> None: ...
+    def restore(self, records: Iterable[DialogRecord], now: float) -> None: ...
+    def shutdown(self, now: float) -> None: ...
+    def next_timer(self) -> float | None: ...
+    def on_timer(self, now: float) -> None: ...
+    def next_effect(self) -> Effect | None: ...
+    @property
+    def live(self) -> int: ...
+    @property
+    def draining(self) -> bool: ...
+    @property
+    def ready(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the effects act upon."""
+
+    host: FunctionHost
+    """Where functions run, started."""
+    calls: CallFiles
+    """Folders of calls."""
+    dialogs: DialogFiles
+    """Dialogs on disk."""
+    kill_plane: Callable[[int, int, str], None]
+    """Asks the supervisor to kill plane (index, pid, reason)."""
+
+
+class ControlProcess:
+    """The engine's shell. Attach `sip`, `links` and `control_url`, then `restore`."""
+
+    def __init__(self, engine: Engine, around: Surroundings) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._engine = engine
+        self._around = around
+        self._turns = Turns(around.host, self)
+        self.sip = SipSocket(self._on_datagram)
+        self.control_url = ControlUrl(self)
+        self.links: PlaneLinks | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def not_ready(self) -> list[str]:
+        """Reasons against taking a call now; empty: it would be taken."""
+        reasons = ["draining"] if self._engine.draining else []
+        return reasons if self._engine.ready else [*reasons, "no plane"]
+
+    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait for something that the engine brings about."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def until_ready(self, timeout: float) -> bool:
+        """Wait for a plane."""
+        return await self.until(lambda: self._engine.ready, timeout)
+
+    def restore(self, records: Iterable[DialogRecord]) -> None:
+        """End what a former life left."""
+        self._engine.restore(records, self._loop.time())
+        self._drain()
+
+    def set_release(self, release: Release) -> None:
+        """New sessions take this release."""
+        self._engine.set_release(release)
+        self._drain()
+
+    async def shutdown(self) -> None:
+        """Refuse new calls, end all, wait for their records; then drop what is in flight."""
+        self._engine.shutdown(self._loop.time())
+        self._drain()
+        if not await self.until(lambda: self._engine.live == 0, GOOD_BYE):
+            log.error("%d sessions had not ended after %.0f s", self._engine.live, GOOD_BYE)
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._turns.close()
+
+    # --- what comes in
+
+    def _on_datagram(self, data: bytes, source: Address) -> None:
+        self._engine.receive_datagram(data, source, self._loop.time())
+        self._drain()
+
+    def plane_connected(self, index: int) -> None:
+        """See PlaneSink, as the two below."""
+        self._engine.plane_connected(index, self._loop.time())
+        self._drain()
+
+    def plane_lost(self, index: int, reason: str) -> None:
+        """A link is gone."""
+        self._engine.plane_lost(index, reason, self._loop.time())
+        self._drain()
+
+    def receive_link(self, index: int, line: bytes) -> None:
+        """A line of a plane."""
+        self._engine.receive_link(index, line, self._loop.time())
+        self._drain()
+
+    def receive_http(self, request: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+        """See ControlRequests, as the one below."""
+        self._engine.receive_http(request, method, path, headers, body, self._loop.time())
+        self._drain()
+
+    def http_gone(self, request: str) -> None:
+        """The client went away."""
+        self._engine.http_gone(request, self._loop.time())
+        self._drain()
+
+    def turn_answered(self, token: str, answer: Mapping[str, Any]) -> None:
+        """See TurnSink, as the one below."""
+        self._engine.turn_answered(token, answer, self._loop.time())
+        self._drain()
+
+    def turn_failed(self, token: str, kind: str, message: str) -> None:
+        """There is no answer."""
+        self._engine.turn_failed(token, kind, message, self._loop.time())
+        self._drain()
+
+    def _on_timer(self) -> None:
+        self._timer, self._timer_at = None, None
+        self._engine.on_timer(self._loop.time())
+        self._drain()
+
+    # --- what goes out
+
+    def _drain(self) -> None:
+        while (effect := self._engine.next_effect()) is not None:
+            self._perform(effect)
+        self._changed.set()
+        at = self._engine.next_timer()
+        if at == self._timer_at or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = None if at is None else self._loop.call_at(at, self._on_timer)
+
+    def _perform(self, effect: Effect) -> None:
+        around = self._around
+        match effect:
+            case SendSip(data, address):
+                self.sip.send(data, address)
+            case SendPlane(plane, line):
+                if self.links is not None:
+                    self.links.write(plane, line)
+            case KillPlane(plane, pid):
+                around.kill_plane(plane, pid, "it missed its lease")
+            case Invoke():
+                self._turns.invoke(effect)
+            case ReplyHttp(request, status, body, headers):
+                self.control_url.reply(request, status, body, headers)
+            case KeepDialog(key, record):
+                try:
+                    around.dialogs.keep(key, record)
+                except OSError as error:  # the call goes on; only the next life could not end it
+                    log.error("a dialog cannot be kept on disk: %s", error)
+            case DropDialog(key):
+                around.dialogs.drop(key)
+            case WriteTimeline(session, entry):
+                around.calls.timeline(session, entry)
+            case WriteTranscript(session, text):
+                around.calls.transcript(session, text)
+            case RetainRelease(release):
+                around.host.retain(release)
+            case ReleaseDone(release):
+                around.host.done(release)
+            case SessionBegan(session, facts):
+                around.calls.began(session, facts)
+            case SessionEnded(record, recordings):
+                around.calls.ended(record, recordings)
+            case Log(level, message, fields):
+                edge_log.write(engine_log, level, message, fields)

@@ -1,0 +1,1 @@
+"""A media plane's process: UDP ports, agents' connections, recordings' raw files, and the 5 ms wheel. Nothing else."""

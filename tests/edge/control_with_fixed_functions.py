@@ -1,0 +1,57 @@
+"""Control's process with functions that are plain coroutines of this file: no template, no import of user code."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from cordboard.config.model import Config
+from cordboard.contract.records import Description, EventRoute
+from cordboard.contract.release import Release
+from cordboard.edge.control import __main__ as control
+from cordboard.edge.data_dir import DataDir
+
+RELEASE = Release("r1", {"answering": Description("line-agent", (EventRoute("call.alerting", "caller"),))})
+
+
+class FixedFunctions:
+    """A host whose one function answers each call and does nothing more."""
+
+    async def start(self) -> Release:
+        return RELEASE
+
+    async def reload(self) -> Release:
+        return RELEASE
+
+    async def invoke(
+        self, release_id: str, function: str, payload: Mapping[str, Any], *, timeout: float
+    ) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        event = payload["event"]
+        return {
+            "schema": "cordboard.answer/1",
+            "event_id": event["id"],
+            "round": payload["round"],
+            "attempt": payload["attempt"],
+            "status": "done",
+            "commands": [{"id": f"{event['seq']}.1", "type": "call.answer", "target": "caller", "args": {}}],
+        }
+
+    def retain(self, release_id: str) -> None:
+        return None
+
+    def done(self, release_id: str) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+
+def open_fixed(config: Config, data: DataDir) -> FixedFunctions:
+    """Stands for `open_host`."""
+    return FixedFunctions()
+
+
+if __name__ == "__main__":
+    control.open_host = open_fixed  # type: ignore[attr-defined]
+    sys.exit(control.main())
