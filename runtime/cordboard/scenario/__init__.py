@@ -1,0 +1,33 @@
+"""What a handler imports: `from cordboard.scenario import …, events` (HANDLERS §1)."""
+
+from cordboard.contract.codec import JSON
+from cordboard.storage.interface import StorageItem
+
+from . import events
+from .binding import Stores, bind_storage
+from .errors import (
+    BadRequest,
+    CommandFailed,
+    KeyNotFound,
+    LimitExceeded,
+    NotSupported,
+    ObjectEnded,
+    OutsideTurn,
+    Refused,
+    ToolError,
+)
+from .namespaces import ApplicationStorage, Cartesia, Logger, VoxEngine
+from .objects import AgentsClient, Call, CallState, Command, Headers, MediaUnit, Player, Recording
+from .registry import OnError, Scenario
+from .reply import HttpReply, HttpResponse
+from .secret import ControlUrl, Secret
+from .session import Session
+from .vocabulary import AppEvents, CallEvents, EventType, WebSocketEvents
+
+__all__ = [
+    "JSON", "AgentsClient", "AppEvents", "ApplicationStorage", "BadRequest", "Call", "CallEvents", "CallState",
+    "Cartesia", "Command", "CommandFailed", "ControlUrl", "EventType", "Headers", "HttpReply", "HttpResponse",
+    "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NotSupported", "ObjectEnded", "OnError", "OutsideTurn",
+    "Player", "Recording", "Refused", "Scenario", "Secret", "Session", "StorageItem", "Stores", "ToolError",
+    "VoxEngine", "WebSocketEvents", "bind_storage", "events",
+]  # fmt: skip

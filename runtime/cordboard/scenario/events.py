@@ -1,0 +1,300 @@
+"""The events as handlers receive them: one class for each kind, built from the wire's envelope (HANDLERS §1.1)."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cordboard.contract import events as wire
+from cordboard.contract.codec import decode
+
+from .errors import BadRequest
+from .objects import AgentsClient, Call
+from .secret import ControlUrl
+
+if TYPE_CHECKING:
+    from .session import Objects
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What every event has."""
+
+    id: str
+    """`{session}:{seq}`."""
+    seq: int
+    """Position in the session, from 1."""
+    name: str
+    """Wire type: `call.alerting`."""
+    at: datetime
+    """When it happened (UTC)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """The session exists; nothing was dialled or answered."""
+
+    access_secure_url: str
+    """The session's control URL; prints without its token."""
+    custom_data: Mapping[str, Any]
+    """What the starter of an outbound session passed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallEvent(Event):
+    """Something happened to a leg."""
+
+    call: Call
+    """The leg; its state is TERMINATED where the event says so."""
+    headers: Mapping[str, str]
+    """Headers of the message that said so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallAlerting(CallEvent):
+    """An inbound call."""
+
+    callerid: str
+    """The caller's number or user."""
+    destination: str
+    """The number called."""
+    display_name: str
+    """The caller's display name."""
+    from_uri: str
+    """The From URI."""
+    to_uri: str
+    """The To URI."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFailed(CallEvent):
+    """A leg ended before it was answered."""
+
+    code: int
+    """SIP status."""
+    reason: str
+    """Its text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallDisconnected(CallEvent):
+    """An answered leg ended."""
+
+    reason: str
+    """Text."""
+    duration: float
+    """Seconds from answer to end."""
+    by: Literal["them", "us", "edge"]
+    """Who ended it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToneReceived(CallEvent):
+    """A digit."""
+
+    tone: str
+    """One of 0-9 * # A-D."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered(CallEvent):
+    """Digits collected at the edge (a later release sends it)."""
+
+    digits: str
+    """What was pressed."""
+    reason: Literal["complete", "timeout", "interrupted"]
+    """Why collecting ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordStopped(CallEvent):
+    """A recording is finished."""
+
+    url: str
+    """Where its file is."""
+    duration: float
+    """Seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferEnded(CallEvent):
+    """The one outcome of a transfer (a later release sends it)."""
+
+    to: str
+    """Target."""
+    mode: str
+    """blind, warm or attended."""
+    code: int
+    """SIP status."""
+    reason: str
+    """Its text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpRequest(Event):
+    """A request to the session's control URL."""
+
+    method: str
+    """GET or POST."""
+    path: str
+    """Path after the token."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    content: str
+    """Body."""
+    verb: str | None
+    """First path segment after the token."""
+
+    def json(self) -> dict[str, Any]:
+        """The content as a JSON object. Raises BadRequest, which gives the sender 400."""
+        try:
+            value = json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise BadRequest(f"the content is no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise BadRequest("the content is no JSON object")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timer(Event):
+    """A timer ran out."""
+
+    timer: str
+    """Its name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandFailed(Event):
+    """A command that nobody awaited has failed."""
+
+    command: str
+    """Its wire type."""
+    target: str | None
+    """Name of its object."""
+    code: str
+    """As `CommandFailed.code` of an awaited one."""
+    message: str
+    """What happened and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terminating(Event):
+    """Last event of a session."""
+
+    cause: str
+    """Why it ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentEvent(Event):
+    """A message of the agent's service."""
+
+    client: AgentsClient
+    """The agent."""
+    data: Mapping[str, Any]
+    """The provider's payload."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaEvent(Event):
+    """The agent's audio started, or ended by 1 s of silence."""
+
+    client: AgentsClient
+    """The agent that speaks."""
+    sink: str
+    """Name of the unit that hears; empty when none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSocketClose(Event):
+    """The agent's socket is closed."""
+
+    client: AgentsClient
+    """The agent."""
+    code: int
+    """WebSocket close code; 1006 where there was none."""
+    reason: str
+    """Close reason."""
+    expected: bool
+    """We closed it."""
+    by: Literal["us", "agent", "idle", "error", "network"]
+    """Who or what closed it."""
+
+
+Build = Callable[[wire.Event, "Objects", dict[str, Any]], Event]
+
+
+def _call(kind: Callable[..., Event], *names: str, state: str = "TERMINATED") -> Build:
+    def build(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
+        data = _data(event)
+        call = objects.call(getattr(data, "call", None) or event.target or "caller", state)
+        fields = {name: getattr(data, name) for name in names}
+        return kind(call=call, headers=dict(getattr(data, "headers", {})), **fields, **common)
+
+    return build
+
+
+def _plain(kind: Callable[..., Event], *names: str) -> Build:
+    def build(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
+        data = _data(event)
+        return kind(**{name: getattr(data, name) for name in names}, **common)
+
+    return build
+
+
+def _agent(kind: Callable[..., Event], *names: str) -> Build:
+    def build(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
+        data = _data(event)
+        client = objects.agent(getattr(data, "source", None) or event.target or "agent")
+        return kind(client=client, **{name: getattr(data, name) for name in names}, **common)
+
+    return build
+
+
+def _started(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
+    data = decode(wire.SessionStarted, event.data, path="event.data", unknown="ignore")
+    return Started(access_secure_url=ControlUrl(data.access_secure_url), custom_data=data.custom_data, **common)
+
+
+def _data(event: wire.Event) -> Any:
+    return decode(wire.EVENTS[event.type], event.data, path="event.data", unknown="ignore")
+
+
+_TRANSFER: Final = ("to", "mode", "code", "reason")
+_AGENT_EVENTS: Final = (
+    "ack", "clear", "dtmf", "custom", "transfer", "turn_started", "turn_ended", "unknown", "http_response",
+    "connector_information", "websocket_error",
+)  # fmt: skip
+BUILDERS: Final[Mapping[str, Build]] = {
+    "session.started": _started,
+    "call.alerting": _call(
+        CallAlerting, "callerid", "destination", "display_name", "from_uri", "to_uri", state="ALERTING"
+    ),
+    "call.ringing": _call(CallEvent, state="PROGRESSING"),
+    "call.connected": _call(CallEvent, state="CONNECTED"),
+    "call.failed": _call(CallFailed, "code", "reason"),
+    "call.disconnected": _call(CallDisconnected, "reason", "duration", "by"),
+    "call.tone": _call(ToneReceived, "tone", state="CONNECTED"),
+    "call.gathered": _call(Gathered, "digits", "reason", state="CONNECTED"),
+    "call.transfer_complete": _call(TransferEnded, *_TRANSFER, state="CONNECTED"),
+    "call.transfer_failed": _call(TransferEnded, *_TRANSFER, state="CONNECTED"),
+    "player.finished": _call(CallEvent, state="CONNECTED"),
+    "record.stopped": _call(RecordStopped, "url", "duration"),
+    "http.request": _plain(HttpRequest, "method", "path", "headers", "content", "verb"),
+    "timer": _plain(Timer, "timer"),
+    "command.failed": _plain(CommandFailed, "command", "target", "code", "message"),
+    "session.terminating": _plain(Terminating, "cause"),
+    "websocket.close": _agent(WebSocketClose, "code", "reason", "expected", "by"),
+    "media.started": _agent(MediaEvent, "sink"),
+    "media.ended": _agent(MediaEvent, "sink"),
+    **{f"agent.{name}": _agent(AgentEvent, "data") for name in _AGENT_EVENTS},
+}
+"""Wire type → how its event is built; what handlers may listen to."""
+
+
+def build(event: wire.Event, objects: "Objects") -> Event:
+    """The handler's event. Raises DecodeError for data that does not fit the contract."""
+    common = {"id": event.id, "seq": event.seq, "name": event.type, "at": datetime.fromisoformat(event.at)}
+    return BUILDERS[event.type](event, objects, common)

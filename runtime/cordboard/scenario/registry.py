@@ -1,0 +1,151 @@
+"""Scenario: its handlers, what it says of itself, and its entry for Lambda, for workers and in process."""
+
+import asyncio
+import atexit
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
+
+from cordboard.contract.codec import JSON, encode
+from cordboard.contract.records import DESCRIBE_SCHEMA, Description, EventRoute
+
+from .binding import Stores
+from .errors import not_supported
+from .runner import GRACE, Handler, read_invocation, run_round
+from .session import Session, check_state_class
+from .vocabulary import EventType
+
+OnError: TypeAlias = Literal["terminate", "ignore", "fallback"]
+S = TypeVar("S")
+E = TypeVar("E")
+R = TypeVar("R")
+P = ParamSpec("P")
+
+
+class Scenario(Generic[S]):
+    """A named set of handlers; it may span several modules and functions."""
+
+    @overload
+    def __init__(self: "Scenario[None]", name: str, *, on_error: OnError | None = None) -> None: ...
+    @overload
+    def __init__(self, name: str, *, state: type[S], on_error: OnError | None = None) -> None: ...
+    def __init__(self, name: str, *, state: Any = None, on_error: OnError | None = None) -> None:
+        """`state`: a dataclass with a default for each field. Raises TypeError, ValueError at import."""
+        if not name:
+            raise ValueError("a scenario's name is a text that is not empty")
+        self.name = name
+        self._state: type | None = state
+        self._state_default = {} if state is None else check_state_class(state)
+        self._on_error = on_error
+        self._handlers: dict[tuple[str, str | None], Handler] = {}
+        self._routes: list[EventRoute] = []
+        self._log_only: list[str] = []
+
+    def on(
+        self,
+        *event: EventType[E, R],
+        target: str | None = None,
+        timeout: float = 5.0,
+        on_error: OnError | None = None,
+    ) -> Callable[[Callable[[Session[S], E], Awaitable[R]]], Callable[[Session[S], E], Awaitable[R]]]:
+        """Register a handler; `timeout` in seconds a round. Raises at import: TypeError, ValueError for a second one.
+
+        An exact `target` (name of object, timer or gather) wins over none.
+        """
+        if not event:
+            raise TypeError("scenario.on() names no event: @scenario.on(AppEvents.CallAlerting)")
+        if not timeout > 0:
+            raise ValueError(f"timeout={timeout}: seconds above 0")
+
+        def register(handler: Callable[[Session[S], E], Awaitable[R]]) -> Callable[[Session[S], E], Awaitable[R]]:
+            if not inspect.iscoroutinefunction(handler):
+                raise TypeError(f"{_named(handler)} is no async function: write async def")
+            for kind in event:
+                self._add(EventRoute(kind.name, target, timeout, on_error), handler)
+            return handler
+
+        return register
+
+    def _add(self, route: EventRoute, handler: Handler) -> None:
+        key = (route.type, route.target)
+        if key in self._handlers:
+            both = f"{_named(self._handlers[key])} and {_named(handler)}"
+            raise ValueError(f"{both} both listen to {route.type} of {route.target!r}; there is one handler for each")
+        self._handlers[key] = handler
+        self._routes.append(route)
+
+    def tool(
+        self, name: str | None = None, *, timeout: float = 5.0
+    ) -> Callable[
+        [Callable[Concatenate[Session[S], P], Awaitable[JSON]]], Callable[Concatenate[Session[S], P], Awaitable[JSON]]
+    ]:
+        """Not built yet: raises NotSupported."""
+        raise not_supported("scenario.tool()", "agent.tool_result")
+
+    def log_only(self, *events: EventType[Any, Any]) -> None:
+        """Events that the edge writes to the session's log without an invocation; a handler for one wins."""
+        self._log_only += [event.name for event in events if event.name not in self._log_only]
+
+    def describe(self) -> Description:
+        """What this function says of itself."""
+        return Description(self.name, tuple(self._routes), tuple(self._log_only), self._on_error, self._state_default)
+
+    async def run(self, payload: Mapping[str, Any], *, stores: Stores | None = None) -> dict[str, Any]:
+        """One round: a `cordboard.invocation/1` in, a `cordboard.answer/1` out. Raises DecodeError for no invocation.
+
+        `stores` None: what `bind_storage` or the environment says.
+        """
+        if payload.get("schema") == DESCRIBE_SCHEMA:
+            return _object(encode(self.describe()))
+        invocation = read_invocation(payload)
+        event = invocation.event
+        handler = self._handlers.get((event.type, event.target)) or self._handlers.get((event.type, None))
+        return _object(encode(await run_round(handler, self._state, invocation, stores)))
+
+    def lambda_handler(self) -> Callable[[dict[str, Any], object], dict[str, Any]]:
+        """The function's entry: `handler = scenario.lambda_handler()`."""
+
+        def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+            return _runner().run(_run_alone(self, event))
+
+        handler.__dict__["scenario"] = self  # how a host in the same process finds the async form
+        return handler
+
+
+async def _run_alone(scenario: Scenario[Any], event: dict[str, Any]) -> dict[str, Any]:
+    """A round in a loop that is ours: tasks that the handler left behind end with it."""
+    answer = await scenario.run(event)
+    strays = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in strays:
+        task.cancel()
+    if strays:
+        await asyncio.wait(strays, timeout=GRACE)
+    return answer
+
+
+_runners: list[asyncio.Runner] = []
+
+
+def _runner() -> asyncio.Runner:
+    """One loop for all rounds of a process, so that a handler may keep an HTTP client open."""
+    if not _runners:
+        _runners.append(asyncio.Runner())
+        atexit.register(close_runner)
+    return _runners[0]
+
+
+def close_runner() -> None:
+    """Close the loop of `lambda_handler`; the next round opens another."""
+    while _runners:
+        _runners.pop().close()
+
+
+def _object(value: JSON) -> dict[str, Any]:
+    assert isinstance(value, dict)
+    return value
+
+
+def _named(function: Callable[..., Any]) -> str:
+    code = getattr(function, "__code__", None)
+    where = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+    return f"{getattr(function, '__qualname__', function)}{where}"
