@@ -1,0 +1,59 @@
+"""What must be true of a finished call: one record, its cause, a ledger that balances and fits the phone's socket."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cordboard.contract.codec import decode
+from cordboard.contract.records import CallEnded
+from cordboard.phone.call import PhoneCall
+
+from .checks import Checks
+
+
+def judge(checks: Checks, folder: Path, raw: Mapping[str, Any], cause: str, heard: Mapping[str, int]) -> None:
+    """`heard`: leg name → audio samples in the RTP packets that its phone received."""
+    record = decode(CallEnded, raw)
+    checks.that(f"the record says {cause}", record.cause == cause, record.cause)
+    entries = timeline(folder)
+    ended = [entry for entry in entries if entry["what"] == "call.ended"]
+    checks.that("the call ended exactly once", len(ended) == 1, len(ended))
+    checks.that(
+        "every ledger balances, nothing is left queued", all(e.balanced() and not e.queued for e in record.ledger)
+    )
+    for leg, samples in heard.items():
+        told = sum((e.sent + e.padded) * 8000 // e.rate for e in record.ledger if e.sink.partition("/")[2] == leg)
+        what = f"the ledger's sent is what the {leg}'s socket received"
+        checks.that(what, told == samples, f"{told} and {samples} samples")
+
+
+def cleared(raw: Mapping[str, Any]) -> int:
+    """Samples dropped by clear."""
+    return sum(entry.get("cleared", 0) for entry in raw.get("ledger", ()))
+
+
+def timeline(folder: Path) -> list[dict[str, Any]]:
+    """The call's timeline."""
+    found = json.loads((folder / "timeline.json").read_text(encoding="utf-8"))
+    entries = found["entries"] if isinstance(found, dict) else found
+    return list(entries)
+
+
+def clear_to_silence(folder: Path, call: PhoneCall) -> float | None:
+    """Milliseconds from the agent's `clear` at the edge to the last packet of its audio at the phone.
+
+    Both ends of the machine read one monotonic clock. The packets of the interrupted turn are those before the
+    first pause of 100 ms.
+    """
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    clears = [e for e in timeline(folder) if e["kind"] == "ledger" and e["what"] == "clear"]
+    if not clears or "monotonic" not in facts:
+        return None
+    moment = facts["monotonic"] + clears[0]["at"]
+    last = None
+    for packet in call.packets:
+        if packet.arrival > moment + 0.1 and (last is None or packet.arrival - last > 0.1):
+            break
+        last = packet.arrival
+    return None if last is None else (last - moment) * 1000
