@@ -12,12 +12,14 @@ LIMIT = 30.0
 
 @pytest.fixture
 def run() -> Callable[[Coroutine[object, object, None]], None]:
-    """Runs a coroutine to its end, with a limit; no task and no socket may be left of it."""
+    """Runs a coroutine to its end, with a limit; no task, timer or socket may be left of it."""
 
     async def bounded(body: Coroutine[object, object, None]) -> None:
         async with asyncio.timeout(LIMIT):
             await body
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        timers: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009
+        assert [timer for timer in timers if not timer.cancelled()] == []
 
     def runner(body: Coroutine[object, object, None]) -> None:
         asyncio.run(bounded(body))

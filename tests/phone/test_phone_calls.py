@@ -295,6 +295,23 @@ def test_phones_without_a_common_codec_do_not_meet(run: Run) -> None:
     run(body())
 
 
+def test_automatic_answers_of_calls_that_are_over_do_nothing(run: Run) -> None:
+    async def body() -> None:
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+        async with two_phones(auto_answer=0.03) as (alice, bob):
+            call = await alice.call(bob.uri)
+            other = await bob.incoming()
+            call.hangup()
+            await ended(call, other)
+            later = await alice.call(bob.uri)  # its automatic answer comes after that of the first
+            await later.wait_answered(SOON)
+            assert [code for code, _ in other.progress] == [180]
+        assert errors == []
+
+    run(body())
+
+
 def test_two_calls_at_once_do_not_mix(run: Run) -> None:
     async def body() -> None:
         async with two_phones(auto_answer=0) as (alice, bob):
@@ -323,6 +340,23 @@ def test_voice_and_silence_are_heard(run: Run) -> None:
             await other.hears_tone(500, within=SOON)
             call.stop_playing()
             await other.hears_silence(0.1, within=SOON)
+
+    run(body())
+
+
+def test_what_was_heard_before_counts_only_when_asked_for(run: Run) -> None:
+    async def body() -> None:
+        async with two_phones(auto_answer=0) as (alice, bob):
+            call, other = await talking(alice, bob)
+            before = asyncio.get_running_loop().time()
+            call.play(sine(500, 0.3, RATE))
+            heard = await other.hears_tone(500, within=SOON)
+            await other.hears_silence(0.05, within=SOON)
+            with pytest.raises(NotHeard):
+                await other.hears_tone(500, within=0.05)
+            assert await other.hears_tone(500, within=SOON, since=before) == heard
+            assert dominant_tone(other.heard_since(before)[:1600], RATE).share > 0.5
+            assert other.heard_since(heard).size < other.heard().size
 
     run(body())
 

@@ -1,6 +1,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,25 @@ def test_frames_leave_in_order_with_one_marker(run: Run) -> None:
             assert packet.sequence == (first.sequence + index) % 2**16
             assert packet.marker is (index == 0)
         assert media.packets_sent == len(ear.packets)
+
+    run(body())
+
+
+def test_sound_after_a_hold_of_no_time_is_marked_too(run: Run) -> None:
+    async def body() -> None:
+        ear = Ear()
+        media = PhoneMedia("127.0.0.1", random.Random(1), lambda: None)
+        outcome = agreed(ear.socket.address)
+        media.negotiated(outcome)
+        media.start()
+        await ear.hears(2)
+        media.negotiated(replace(outcome, direction="recvonly", on_hold=True))
+        assert not media.sending
+        media.negotiated(outcome)
+        await ear.hears(4)
+        media.close()
+        ear.socket.close()
+        assert [packet.marker for packet in ear.packets[:4]] == [True, False, True, False]
 
     run(body())
 
@@ -133,10 +153,12 @@ def test_a_socket_that_is_closed_while_it_reads_stops(run: Run) -> None:
             socket.close()
 
         socket = DatagramSocket("127.0.0.1", 0, take)
+        number = socket._socket.fileno()
         for _ in range(3):
             socket.send(b"x", socket.address)
         socket.drain()
         assert taken == [b"x"]
+        assert asyncio.get_running_loop().remove_reader(number) is False
 
     run(body())
 

@@ -174,6 +174,8 @@ def test_a_hold_stops_our_sound_and_its_end_resumes_it(run: Run, form: str) -> N
                 answer = await peer.response("INVITE")
                 peer.ask(invite, "ACK", cseq=101)
                 assert answer.code == 200
+                versions = [int(message.body.splitlines()[1].split()[2]) for message in (invite, answer)]
+                assert versions[1] == versions[0] + 1
                 assert ("a=inactive" if form == "inactive" else "a=recvonly") in answer.body.decode()
                 await call.wait_hold(True, SOON)
                 sent = call.packets_sent
@@ -279,6 +281,22 @@ def test_an_invite_without_an_offer_gets_ours_and_the_ack_answers_it(run: Run) -
                 peer.follow(answer, "BYE", cseq=3)
                 await call.wait_ended(SOON)
                 assert (call.ended_by, call.ended_count) == ("them", 1)
+
+    run(body())
+
+
+def test_an_ack_without_the_answer_that_is_due_ends_the_call(run: Run) -> None:
+    async def body() -> None:
+        with Peer() as peer:
+            async with Softphone(auto_answer=0, rng=random.Random(1)) as phone:
+                peer.invite(phone.address, "")
+                call = await phone.incoming()
+                peer.follow(await peer.response("INVITE"), "ACK")
+                peer.reply(await peer.request("BYE"), 200)
+                await call.wait_ended(SOON)
+                assert (call.ended_by, call.ended_count) == ("failed", 1)
+                assert call.end_reason == "the ACK has no usable answer"
+                assert peer.heard == []
 
     run(body())
 

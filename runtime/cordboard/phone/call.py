@@ -246,7 +246,8 @@ class PhoneCall(Hearing):
             case Answered():
                 self._answered(event)
             case Acked():
-                if self._negotiation.waiting and not self._take_answer(event.sdp):
+                # It has a description only when our offer was in the 200, and must have one then.
+                if not self._take_answer(event.sdp):
                     self._fail("the ACK has no usable answer")
             case Offered():
                 self._answer_offer(event.sdp)

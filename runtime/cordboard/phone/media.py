@@ -74,7 +74,7 @@ class PhoneMedia:
     def sending(self) -> bool:
         """Whether frames go out now."""
         wanted = self._negotiated is not None and self._negotiated.direction in ("sendrecv", "sendonly")
-        return self._timer is not None and wanted and self._peer is not None
+        return self._timer is not None and wanted
 
     def negotiated(self, outcome: Negotiated) -> None:
         """Takes the outcome of an offer and its answer."""
@@ -82,9 +82,8 @@ class PhoneMedia:
         self._negotiated = outcome
         self.heard.negotiated(outcome.receive_payload_type, outcome.codec, outcome.dtmf_receive)
         if before is None or before.remote != outcome.remote:
-            host, port = outcome.remote
-            # Port 0 or 0.0.0.0 (the hold of RFC 2543) names no place.
-            self._peer = outcome.remote if port and host != "0.0.0.0" else None
+            # 0.0.0.0, the hold of RFC 2543, is no place, but then the direction lets nothing out.
+            self._peer = outcome.remote
             self._named_peer_spoke = False
         if not self.sending:
             self._spurt = False

@@ -31,12 +31,9 @@ class Negotiation:
         self._first_answer: bytes | None = None
         self.outcome: Negotiated | None = None
         """What is agreed now; None before the first agreement."""
-        self.waiting = False
-        """Whether an offer of ours waits for its answer."""
 
     def offer(self) -> bytes:
         """Our offer, as it stands."""
-        self.waiting = True
         return offer(self._local)
 
     def take_answer(self, sdp: bytes | None) -> None:
@@ -49,7 +46,6 @@ class Negotiation:
             self.outcome = accept_answer(sdp, self._local)
         except (NotAcceptable, SdpError) as error:
             raise NoAgreement(error) from None
-        self.waiting = False
 
     def answer_first(self, sdp: bytes | None) -> bytes:
         """Our description for an incoming call: the answer to their offer, or an offer when they made none.
