@@ -319,6 +319,7 @@ class ControlEngine:
             "started_at": session.started_text,
             "release": self._release.id,
             "plane": plane.index,
+            "monotonic": now,
         }
         self._emit(RetainRelease(self._release.id))
         self._emit(SessionBegan(session.id, facts))
