@@ -140,6 +140,18 @@ def test_nobody_answers() -> None:
     idle(alice)
 
 
+def test_a_transport_that_fails_ends_what_was_begun_there() -> None:
+    net, alice, bob = pair()
+    a, _ = talk(net, alice, bob)
+    alice.agent.ping(a, net.now)
+    begun = call(net, alice)
+    elsewhere = alice.agent.invite(to="sip:c@192.0.2.3", from_="sip:alice@192.0.2.1", sdp=OFFER, now=net.now)
+    alice.agent.transport_failed(("192.0.2.2", 5060), net.now)
+    alice.drain(net.now)
+    assert alice.spoken == [Pong(a, 503), Failed(begun, 503, "Service Unavailable", None)]
+    assert alice.agent.legs == (a, elsewhere)
+
+
 def test_cancel_is_held_until_a_provisional_response_came() -> None:
     net, alice, bob = pair()
     a = call(net, alice)

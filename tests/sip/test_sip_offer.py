@@ -234,7 +234,7 @@ def test_ipv6_on_both_sides() -> None:
     assert agreed.remote == ("2001:db8::1", 4000)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from(sdp(*DTMF, "a=sendonly").split(b"\r\n")) | st.binary(max_size=40), max_size=20))
 def test_any_lines_are_answered_or_refused(lines: list[bytes]) -> None:
     data = b"\r\n".join([b"v=0", *lines])
@@ -245,7 +245,7 @@ def test_any_lines_are_answered_or_refused(lines: list[bytes]) -> None:
     assert len(parse_sdp(text).media) == len(parse_sdp(data).media)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_answered_or_refused(data: bytes) -> None:
     with pytest.raises((SdpError, NotAcceptable)):

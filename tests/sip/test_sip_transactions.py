@@ -42,7 +42,7 @@ class Bench:
         )
         if isinstance(self.machine, ClientInvite | ClientNonInvite):
             self.machine.on_response = lambda response, at: self.told.append(str(response.code))
-            self.machine.on_timeout = lambda at: self.told.append(f"timeout {at}")
+            self.machine.on_failure = lambda code, at: self.told.append(f"no answer: {code} at {at}")
 
     def _transmit(self, machine: Machine, message: Request | Response, data: bytes, again: bool) -> None:
         assert data == message.to_bytes()
@@ -84,7 +84,7 @@ def test_an_invite_is_repeated_without_ceiling_until_timer_b() -> None:
     bench.run(100)
     assert bench.times("INVITE") == [0, 0.5, 1.5, 3.5, 7.5, 15.5, 31.5]
     assert [again for _, _, again in bench.sent] == [False] + [True] * 6
-    assert (bench.told, bench.ended) == (["timeout 32.0"], [32.0])
+    assert (bench.told, bench.ended) == (["no answer: 408 at 32.0"], [32.0])
 
 
 def test_t1_scales_every_interval() -> None:
@@ -135,7 +135,7 @@ def test_a_non_invite_is_repeated_up_to_t2_until_timer_f() -> None:
     bench.machine.feed("start", 0)
     bench.run(100)
     assert bench.times("BYE") == [0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
-    assert (bench.told, bench.ended) == (["timeout 32.0"], [32.0])
+    assert (bench.told, bench.ended) == (["no answer: 408 at 32.0"], [32.0])
 
 
 def test_a_provisional_response_slows_a_non_invite_to_t2() -> None:

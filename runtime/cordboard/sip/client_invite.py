@@ -28,6 +28,7 @@ class ClientInvite(Machine):
         ("calling", "1xx"): ("proceeding", ("stop_a", "stop_b", "pass_up")),
         ("calling", "2xx"): ("accepted", ("stop_a", "stop_b", "start_m", "pass_up")),
         ("calling", "3xx-6xx"): ("completed", ("stop_a", "stop_b", "acknowledge", "start_d", "pass_up")),
+        ("calling", "transport_error"): ("terminated", ("fail",)),
         ("calling", "abandon"): ("terminated", ()),
         ("proceeding", "1xx"): ("proceeding", ("pass_up",)),
         ("proceeding", "2xx"): ("accepted", ("start_m", "pass_up")),
@@ -40,7 +41,8 @@ class ClientInvite(Machine):
     }
 
     on_response: Callable[[Response, float], None]
-    on_timeout: Callable[[float], None]
+    on_failure: Callable[[int, float], None]
+    """No final response: 408 after the timeout, 503 when the transport failed (§8.1.3.1)."""
     _response: Response
     _interval: float = 0.0
 
@@ -90,7 +92,10 @@ class ClientInvite(Machine):
         self.on_response(self._response, now)
 
     def _time_out(self, now: float) -> None:
-        self.on_timeout(now)
+        self.on_failure(408, now)
+
+    def _fail(self, now: float) -> None:
+        self.on_failure(503, now)
 
 
 def hop_by_hop(invite: Request, method: str, to: str) -> Request:

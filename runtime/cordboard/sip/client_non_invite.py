@@ -14,16 +14,19 @@ class ClientNonInvite(Machine):
         ("initial", "start"): ("trying", ("send", "start_e", "start_f")),
         ("trying", "timer_e"): ("trying", ("resend", "double_e")),
         ("trying", "timer_f"): ("terminated", ("time_out",)),
+        ("trying", "transport_error"): ("terminated", ("fail",)),
         ("trying", "1xx"): ("proceeding", ()),
         ("trying", "final"): ("completed", ("stop_e", "stop_f", "start_k", "pass_up")),
         ("proceeding", "timer_e"): ("proceeding", ("resend", "slow_e")),
         ("proceeding", "timer_f"): ("terminated", ("time_out",)),
+        ("proceeding", "transport_error"): ("terminated", ("fail",)),
         ("proceeding", "final"): ("completed", ("stop_e", "stop_f", "start_k", "pass_up")),
         ("completed", "timer_k"): ("terminated", ()),
     }
 
     on_response: Callable[[Response, float], None]
-    on_timeout: Callable[[float], None]
+    on_failure: Callable[[int, float], None]
+    """No final response: 408 after the timeout, 503 when the transport failed (§8.1.3.1)."""
     _response: Response
     _interval: float = 0.0
 
@@ -65,4 +68,7 @@ class ClientNonInvite(Machine):
         self.on_response(self._response, now)
 
     def _time_out(self, now: float) -> None:
-        self.on_timeout(now)
+        self.on_failure(408, now)
+
+    def _fail(self, now: float) -> None:
+        self.on_failure(503, now)

@@ -154,14 +154,14 @@ class Core:
             leg.id,
             leg.bye_headers,
             lambda response, at: self.finish(leg, response.code),
-            lambda at: self.finish(leg, 408),
+            lambda code, at: self.finish(leg, code),
             now,
         )
 
     def bye_fork(self, dialog: Dialog, leg: Leg, now: float) -> None:
         """BYE to a fork that lost (§13.2.2.4); nobody waits for its end."""
         reason = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
-        self._send_bye(dialog, leg.id, reason, lambda response, at: None, lambda at: None, now)
+        self._send_bye(dialog, leg.id, reason, lambda response, at: None, lambda code, at: None, now)
 
     def _send_bye(
         self,
@@ -169,13 +169,13 @@ class Core:
         leg_id: str,
         headers: Sequence[tuple[str, str]],
         on_response: Callable[[Response, float], None],
-        on_timeout: Callable[[float], None],
+        on_failure: Callable[[int, float], None],
         now: float,
     ) -> None:
         destination = dialog.destination
         request = dialog.request("BYE", self.via(destination))
         self.dress(request, destination, headers=headers)
-        self.layer.start_request(request, destination, leg_id, on_response=on_response, on_timeout=on_timeout, now=now)
+        self.layer.start_request(request, destination, leg_id, on_response=on_response, on_failure=on_failure, now=now)
 
     def ask(self, leg: Leg, request: Request, on_code: Callable[[int], None], now: float) -> None:
         """Send a request in the leg's dialog; 408 and 481 end the leg with BYE (§12.2.1.2) after `on_code`."""
@@ -191,6 +191,6 @@ class Core:
             leg.dialog.destination,
             leg.id,
             on_response=lambda response, at: done(response.code, at),
-            on_timeout=lambda at: done(408, at),
+            on_failure=done,
             now=now,
         )

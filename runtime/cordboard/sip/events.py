@@ -64,7 +64,7 @@ class Failed:
 
     leg: str
     code: int
-    """Final response, or 408 when none came."""
+    """Final response; 408 when none came, 503 when the transport failed."""
     reason: str
     response: Response | None
     """None when nobody answered."""
@@ -104,7 +104,8 @@ class HungUp:
 
     leg: str
     code: int
-    """Final response to our BYE, or to the cancelled INVITE; 408 when none came; our own code when we refused."""
+    """Final response to our BYE, or to the cancelled INVITE; 408 when none came; our own code when we refused;
+    487 when the other side's BYE came while our hangup still waited for an ACK or a final response."""
 
 
 @dataclass(frozen=True, slots=True)

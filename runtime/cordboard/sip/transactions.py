@@ -118,7 +118,7 @@ class TransactionLayer:
         leg: str,
         *,
         on_response: Callable[[Response, float], None],
-        on_timeout: Callable[[float], None],
+        on_failure: Callable[[int, float], None],
         now: float,
         resume: bool = False,
     ) -> ClientInvite:
@@ -133,7 +133,7 @@ class TransactionLayer:
             on_end=self._client_ended,
             leg=leg,
         )
-        machine.on_response, machine.on_timeout = on_response, on_timeout
+        machine.on_response, machine.on_failure = on_response, on_failure
         self._clients[(request.via.branch, "INVITE")] = machine
         machine.feed("resume" if resume else "start", now)
         return machine
@@ -145,7 +145,7 @@ class TransactionLayer:
         leg: str | None,
         *,
         on_response: Callable[[Response, float], None],
-        on_timeout: Callable[[float], None],
+        on_failure: Callable[[int, float], None],
         now: float,
     ) -> None:
         """Send any other request but ACK."""
@@ -159,9 +159,15 @@ class TransactionLayer:
             on_end=self._client_ended,
             leg=leg,
         )
-        machine.on_response, machine.on_timeout = on_response, on_timeout
+        machine.on_response, machine.on_failure = on_response, on_failure
         self._clients[(request.via.branch, request.method)] = machine
         machine.feed("start", now)
+
+    def transport_failed(self, destination: Address, now: float) -> None:
+        """Fail what is being sent to `destination` and has had no final response."""
+        for machine in list(self._clients.values()):
+            if machine.destination == destination:
+                machine.feed("transport_error", now)
 
     def client_of(self, response: Response) -> ClientInvite | ClientNonInvite | None:
         """The transaction that a response belongs to: branch and CSeq method (§17.1.3)."""

@@ -95,6 +95,10 @@ class UserAgent:
     def on_timer(self, now: float) -> None:
         self._layer.timers.fire(now)
 
+    def transport_failed(self, destination: Address, now: float) -> None:
+        """The socket refused to send to `destination` (no route, no such host): calls begun there fail with 503."""
+        self._layer.transport_failed(destination, now)
+
     @property
     def legs(self) -> tuple[str, ...]:
         """Ids of all legs that are not over."""

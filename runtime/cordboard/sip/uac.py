@@ -12,7 +12,7 @@ from cordboard.sip.core import MAX_FORWARDS, Core, check_headers
 from cordboard.sip.dialog import DialogState, dialog_of_client, next_hop, restore_dialog
 from cordboard.sip.events import Answered, Provisional
 from cordboard.sip.leg import Leg, State
-from cordboard.sip.message import Headers, Message, Request, Response, canonical
+from cordboard.sip.message import REASONS, Headers, Message, Request, Response, canonical
 from cordboard.sip.uri import Address, make_name_addr
 
 MAX_FORKS = 16  # dialogs of one INVITE; a hunt group rarely rings more, and each costs state that a peer can ask for
@@ -64,7 +64,7 @@ class Uac:
             leg.peer,
             leg.id,
             on_response=lambda response, at: self._responded(leg, response, at),
-            on_timeout=lambda at: self._core.finish(leg, 408, "Request Timeout"),
+            on_failure=lambda code, at: self._core.finish(leg, code, REASONS[code]),
             now=now,
             resume=resume,
         )
@@ -82,7 +82,7 @@ class Uac:
         self._core.dress(cancel, leg.peer, headers=leg.bye_headers)
         # What CANCEL is answered with does not matter: the INVITE's own final response ends the leg, or the guard.
         self._layer.start_request(
-            cancel, leg.peer, leg.id, on_response=lambda response, at: None, on_timeout=lambda at: None, now=now
+            cancel, leg.peer, leg.id, on_response=lambda response, at: None, on_failure=lambda code, at: None, now=now
         )
         guard = now + self._layer.intervals.timeout
         self._layer.timers.set(leg, "cancel_guard", guard, lambda at: self._give_up(leg, at))
