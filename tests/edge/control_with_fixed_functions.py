@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cordboard.config.model import Config
+from cordboard.contract.commands import fingerprint
 from cordboard.contract.records import Description, EventRoute
 from cordboard.contract.release import Release
 from cordboard.edge.control import __main__ as control
@@ -14,8 +15,12 @@ from cordboard.edge.data_dir import DataDir
 RELEASE = Release("r1", {"answering": Description("line-agent", (EventRoute("call.alerting", "caller"),))})
 
 
+def _command(id_: str, type_: str, args: dict[str, Any]) -> dict[str, Any]:
+    return {"id": id_, "type": type_, "target": "caller", "hash": fingerprint(type_, "caller", args), "args": args}
+
+
 class FixedFunctions:
-    """A host whose one function answers each call and does nothing more."""
+    """A host whose one function answers each call and records it."""
 
     async def start(self) -> Release:
         return RELEASE
@@ -34,7 +39,10 @@ class FixedFunctions:
             "round": payload["round"],
             "attempt": payload["attempt"],
             "status": "done",
-            "commands": [{"id": f"{event['seq']}.1", "type": "call.answer", "target": "caller", "args": {}}],
+            "commands": [
+                _command(f"{event['seq']}.0", "call.answer", {}),
+                _command(f"{event['seq']}.1", "call.record", {"stereo": True}),
+            ],
         }
 
     def retain(self, release_id: str) -> None:

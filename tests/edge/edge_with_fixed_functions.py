@@ -4,12 +4,19 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cordboard.config.load import load
 from cordboard.edge import log
 from cordboard.edge.processes import children, run
 from cordboard.edge.settle import settle
+
+
+def _say(what: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(dict(what)) + "\n")
+    sys.stdout.flush()
 
 
 def main(config_file: str) -> int:
@@ -22,7 +29,7 @@ def main(config_file: str) -> int:
             script = Path(__file__).with_name("control_with_fixed_functions.py")
             child = dataclasses.replace(child, argv=(sys.executable, str(script), *child.argv[3:]))
         processes.append(child)
-    return run(config, processes, lambda what: sys.stdout.write(json.dumps(dict(what)) + "\n") and sys.stdout.flush())
+    return run(config, processes, _say)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def _raw(data: DataDir, seconds: float = 1.0, name: str = "recording", cut: int 
     sound = np.frombuffer(ulaw_encode(np.stack((left, right), axis=1).reshape(-1)), np.uint8).tobytes()
     folder = data.calls / "s_1"
     folder.mkdir(exist_ok=True)
-    path = folder / f"{name}.ulaw.wav"
+    path = folder / f"{name}.raw.wav"
     path.write_bytes(header() + sound[: len(sound) - cut])
     return path, sound
 
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_recording_is_set_aside(data: DataDir) -> None:
         b'{"session": "s_1", "path": 5}',
         b'{"session": "s_1", "path": "/etc/passwd"}',
         b'{"session": "s_1", "path": "CALLS/s_1/../../control.key"}',
-        b'{"session": "s_1", "path": "CALLS/s_1/a.ulaw.wav", "name": "../../x"}',
+        b'{"session": "s_1", "path": "CALLS/s_1/a.raw.wav", "name": "../../x"}',
     ],
 )
 def test_a_job_that_names_no_recording_is_refused(data: DataDir, body: bytes) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 
 from cordboard.edge.atomic import private_directory
 
-RAW_SUFFIX: Final = ".ulaw.wav"
+RAW_SUFFIX: Final = ".raw.wav"
 """Ending of a recording that is still being written, or waits for the finisher."""
 
 
