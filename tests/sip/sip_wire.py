@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from cordboard.sip.events import Dropped, Event, Traced
+from cordboard.sip.events import Dropped, Event, IncomingInvite, Traced
 from cordboard.sip.message import Request, Response
 from cordboard.sip.parser import parse
 from cordboard.sip.ua import UserAgent
@@ -99,3 +99,29 @@ def only(events: list[Event], kind: type[T]) -> T:
     found = [event for event in events if isinstance(event, kind)]
     assert len(found) == 1, f"{len(found)} of {kind.__name__} in {events}"
     return found[0]
+
+
+def pair(net: Network | None = None) -> tuple[Network, Party, Party]:
+    net = net or Network()
+    return net, net.join(ALICE, 1), net.join(BOB, 2)
+
+
+def call(net: Network, alice: Party) -> str:
+    return alice.agent.invite(
+        to="sip:bob@192.0.2.2", from_="sip:alice@192.0.2.1", display_name='Al "x", 1', sdp=OFFER, now=net.now
+    )
+
+
+def ring(net: Network, alice: Party, bob: Party) -> tuple[str, str]:
+    a = call(net, alice)
+    net.run(net.now + 0.05)
+    return a, only(bob.spoken, IncomingInvite).leg
+
+
+def talk(net: Network, alice: Party, bob: Party) -> tuple[str, str]:
+    a, b = ring(net, alice, bob)
+    bob.agent.respond(b, 200, sdp=ANSWER, now=net.now)
+    net.run(net.now + 0.05)
+    alice.events.clear()
+    bob.events.clear()
+    return a, b

@@ -113,6 +113,8 @@ def test_content_length_is_always_right() -> None:
         ("sip:+1;npdi;rn=5@h?Replaces=x%40y", SipUri("sip", "+1;npdi;rn=5", "h", None, (), "Replaces=x%40y")),
         ("sip:user;par=u%40example.net@example.com", SipUri("sip", "user;par=u%40example.net", "example.com")),
         ("sip:a@h;transport=tcp;transport=tcp", SipUri("sip", "a", "h", None, (("transport", "tcp"),) * 2)),
+        ("sip:a@h?x=b@c", SipUri("sip", "a", "h", None, (), "x=b@c")),
+        ("sip:a?b;c@h", SipUri("sip", "a?b;c", "h")),
         ("tel:+1-555-0100;phone-context=x", TelUri("+1-555-0100", (("phone-context", "x"),))),
     ],
 )  # fmt: skip

@@ -6,20 +6,14 @@ import pytest
 
 from cordboard.sip.core import ALLOW
 from cordboard.sip.events import (
-    Acked,
-    Dropped,
     Ended,
     HungUp,
     IncomingInvite,
     InfoReceived,
-    Offered,
-    OfferWithdrawn,
     Traced,
 )
-from cordboard.sip.guard import IN_DIALOG_BURST, NEW_REQUESTS_BURST
 from cordboard.sip.leg import LegState
-from cordboard.sip.message import Request, Response
-from cordboard.sip.transactions import MAX_TRANSACTIONS
+from cordboard.sip.message import Request
 
 from .sip_peer import Peer, codes
 from .sip_wire import ALICE, ANSWER, OFFER
@@ -264,103 +258,6 @@ def test_a_repeated_bye_is_answered_again() -> None:
     assert len(peer.events(Ended)) == 1
 
 
-def test_reinvite_is_an_offer_and_its_answer_is_repeated_until_ack() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    peer.events()
-    hold = OFFER + b"a=sendonly\r\n"
-    reinvite = peer.request("INVITE", 2, body=hold, contact="<sip:alice@192.0.2.77>")
-    assert codes(peer.give(reinvite)) == [100]
-    assert peer.events(Offered) == [Offered(leg, hold, "INVITE")]
-    peer.agent.answer_offer(leg, sdp=ANSWER, now=0)
-    (ok,) = peer.take()
-    assert (ok.code, ok.body) == (200, ANSWER)
-    peer.at(0.6)
-    assert codes(peer.take()) == [200]
-    peer.give(peer.request("ACK", 2))
-    assert peer.events(Acked) == [Acked(leg, None)]
-    peer.at(10)
-    assert peer.take() == []
-    state = peer.agent.dialog(leg)
-    assert state is not None
-    assert state.remote_target == "sip:alice@192.0.2.77"
-
-
-def test_reinvite_without_sdp_asks_for_our_offer() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    peer.events()
-    peer.give(peer.request("INVITE", 2))
-    assert peer.events(Offered) == [Offered(leg, None, "INVITE")]
-    peer.agent.answer_offer(leg, sdp=OFFER, now=0)
-    peer.take()
-    assert codes(peer.give(peer.request("UPDATE", 3, body=OFFER))) == [491]  # ours awaits its answer
-    peer.give(peer.request("ACK", 2, body=ANSWER))
-    assert peer.events(Acked) == [Acked(leg, ANSWER)]
-
-
-def test_a_second_offer_while_theirs_is_open_must_wait() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    peer.give(peer.request("INVITE", 2, body=OFFER))
-    (refused,) = peer.give(peer.request("INVITE", 3, body=OFFER))
-    assert refused.code == 500
-    assert 0 <= int(refused.headers.get("Retry-After") or "-1") <= 10
-    peer.agent.answer_offer(leg, sdp=None, code=488, now=0)
-    assert codes(peer.take()) == [488]
-    with pytest.raises(LegState, match="no open offer"):
-        peer.agent.answer_offer(leg, sdp=ANSWER, now=0)
-
-
-def test_reinvite_before_the_ack_of_ours_is_pending() -> None:
-    peer = Peer()
-    peer.give(peer.request("INVITE", body=OFFER))
-    leg = peer.agent.legs[0]
-    peer.agent.respond(leg, 200, sdp=ANSWER, now=0)
-    peer.to = str(peer.take()[-1].to)
-    assert codes(peer.give(peer.request("INVITE", 2, body=OFFER))) == [491]
-
-
-def test_reinvite_can_be_cancelled() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    peer.give(peer.request("INVITE", 2, body=OFFER, branch="z9hG4bKr"))
-    assert codes(peer.give(peer.request("CANCEL", 2, branch="z9hG4bKr"))) == [200, 487]
-    assert peer.events(OfferWithdrawn) == [OfferWithdrawn(leg)]
-    assert peer.agent.legs == (leg,)
-
-
-def test_update_refreshes_or_offers() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    peer.events()
-    (ok,) = peer.give(peer.request("UPDATE", 2, contact="<sip:alice@192.0.2.78>"))
-    assert (ok.code, ok.headers.get("Contact")) == (200, "<sip:cordboard@192.0.2.2:5060>")
-    state = peer.agent.dialog(leg)
-    assert state is not None
-    assert state.remote_target == "sip:alice@192.0.2.78"
-    assert peer.give(peer.request("UPDATE", 3, body=OFFER)) == []
-    assert peer.events(Offered) == [Offered(leg, OFFER, "UPDATE")]
-    peer.agent.answer_offer(leg, sdp=ANSWER, now=0)
-    assert [(r.code, r.body) for r in peer.take()] == [(200, ANSWER)]
-    peer.at(60)
-    assert peer.take() == []
-    (bad,) = peer.give(peer.request("UPDATE", 4, ("Content-Type", "text/plain"), body=b"x"))
-    assert bad.code == 415
-
-
-def test_an_open_offer_ends_with_the_call() -> None:
-    peer = Peer()
-    peer.answered()
-    peer.give(peer.request("INVITE", 2, body=OFFER))
-    assert codes(peer.give(peer.request("BYE", 3))) == [200, 487]
-    peer = Peer()
-    leg = peer.answered()
-    peer.give(peer.request("INVITE", 2, body=OFFER))
-    peer.agent.hangup(leg, 0)
-    assert codes(peer.take()) == [487]
-
-
 def test_refer_in_the_dialog_is_refused_loudly() -> None:
     peer = Peer()
     peer.answered()
@@ -388,97 +285,6 @@ def test_an_optional_body_is_passed_over() -> None:
     peer = Peer()
     headers = [("Content-Type", "application/x"), ("Content-Disposition", "render; handling = optional")]
     assert codes(peer.give(peer.request("INVITE", 1, *headers, body=b"x"))) == [100]
-
-
-@pytest.mark.parametrize(
-    "data", [b"\r\n\r\n", b"\r\n", b"\0", b"\0\0\0\0", b""], ids=["crlf2", "crlf", "nul", "nuls", "empty"]
-)
-def test_keep_alives_leave_nothing(data: bytes) -> None:
-    peer = Peer()
-    peer.agent.receive_datagram(data, ALICE, 0)
-    assert peer.agent.next_event() is None
-    assert peer.take() == []
-
-
-@pytest.mark.parametrize("data", [b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12), b"\x80\x00" + bytes(170), b"\xff"])
-def test_what_is_not_sip_leaves_nothing(data: bytes) -> None:
-    peer = Peer()
-    peer.agent.receive_datagram(data, ALICE, 0)
-    assert peer.events(Dropped, Traced) == [Dropped("not_sip", ALICE)]
-    assert peer.agent.next_timer() is None
-
-
-def test_strays_leave_nothing() -> None:
-    peer = Peer()
-    peer.give(peer.request("ACK", to="<sip:b@h>;tag=q"))
-    ok = Response(peer.request("BYE").headers, b"", 200, "OK")
-    peer.give(ok)
-    assert peer.events(Dropped) == [Dropped("stray_ack", ALICE), Dropped("stray_response", ALICE)]
-    assert peer.agent.dropped == {"stray_ack": 1, "stray_response": 1}
-    assert peer.agent.next_timer() is None
-
-
-def test_an_unknown_source_costs_nothing_but_its_dialogs_are_served() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    peer.agent.accept = lambda source: source[0] == "192.0.2.33"
-    peer.events()
-    assert peer.give(peer.request("INVITE", call_id="x", body=OFFER, to="<sip:b@h>")) == []
-    assert peer.give(peer.request("OPTIONS", call_id="y", to="<sip:b@h>")) == []
-    assert peer.give(peer.request("OPTIONS", 1, ("CSeq", "5 BYE"), call_id="y", to="<sip:b@h>")) == []
-    assert peer.events(Dropped, Traced) == [Dropped("unknown_source", ALICE)] * 3
-    assert peer.agent.legs == (leg,)
-    assert codes(peer.give(peer.request("BYE", 2))) == [200]
-
-
-def test_a_flood_of_new_requests_is_cut_by_source() -> None:
-    peer = Peer()
-    burst = int(NEW_REQUESTS_BURST)
-    answers = sum(len(peer.give(peer.request("OPTIONS", call_id=str(n)))) for n in range(burst + 20))
-    assert answers == burst
-    assert peer.agent.dropped == {"rate": 20}
-    assert codes(peer.give(peer.request("OPTIONS", call_id="o"), OTHER)) == [200]
-    peer.now = 1.0
-    assert codes(peer.give(peer.request("OPTIONS", call_id="later"))) == [200]
-
-
-def test_a_flood_in_a_dialog_is_cut_but_its_end_is_served() -> None:
-    peer = Peer()
-    leg = peer.answered()
-    burst = int(IN_DIALOG_BURST)
-    answers = sum(len(peer.give(peer.request("INFO", 2 + n))) for n in range(burst + 5))
-    assert answers == burst
-    assert peer.agent.dropped == {"rate": 5}
-    assert codes(peer.give(peer.request("BYE", 500))) == [200]
-    assert leg not in peer.agent.legs
-
-
-def test_a_long_ring_is_refreshed_each_minute() -> None:
-    peer = Peer()
-    peer.give(peer.request("INVITE", body=OFFER))
-    leg = peer.agent.legs[0]
-    peer.agent.respond(leg, 180, now=0)
-    peer.take()
-    peer.at(59.9)
-    assert peer.take() == []
-    peer.at(120)
-    assert codes(peer.take()) == [180, 180]
-    peer.agent.respond(leg, 486, now=120)
-    peer.at(200)
-    assert set(codes(peer.take())) == {486}
-
-
-def test_live_transactions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert MAX_TRANSACTIONS == 20_000
-    monkeypatch.setattr("cordboard.sip.transactions.MAX_TRANSACTIONS", 4)
-    peer = Peer()
-    leg = peer.answered()
-    for n in range(3):
-        peer.give(peer.request("OPTIONS", call_id=f"o{n}", to="<sip:b@h>"))
-    assert peer.give(peer.request("OPTIONS", call_id="o4", to="<sip:b@h>")) == []
-    assert codes(peer.give(peer.request("INVITE", call_id="i", to="<sip:b@h>", body=OFFER))) == [503]
-    assert codes(peer.give(peer.request("BYE", 2))) == [200]  # an end is always served
-    assert leg not in peer.agent.legs
 
 
 def test_draining_refuses_new_calls_and_keeps_the_others() -> None:

@@ -1,9 +1,12 @@
-"""INFO digits and the guard of rates."""
+"""INFO digits, bodies, next hops and the guard of rates."""
 
 import pytest
 
+from cordboard.sip.body import UnsupportedBody, sdp_of
+from cordboard.sip.dialog import next_hop
 from cordboard.sip.guard import MAX_BUCKETS, RateGuard
 from cordboard.sip.info import MAX_DURATION, InfoDigit, format_info_digit, parse_info_digit
+from cordboard.sip.message import Headers, Request
 
 
 @pytest.mark.parametrize(
@@ -55,3 +58,49 @@ def test_the_guard_forgets_the_oldest_source() -> None:
     for n in range(MAX_BUCKETS):
         guard.allow(str(n), 0.0)
     assert guard.allow("old", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        ([], b"", None),
+        ([("Content-Type", "text/plain")], b"", None),
+        ([("c", "Application / SDP;charset=x")], b"v=0", b"v=0"),
+        ([], b"v=0", b"v=0"),
+        ([("c", 'multipart/mixed;boundary="x"')], b"--x\nContent-Type: application/sdp\n\nv=0\n--x--", b"v=0"),
+    ],
+)
+def test_where_the_sdp_is(headers: list[tuple[str, str]], body: bytes, expected: bytes | None) -> None:
+    assert sdp_of(Request(Headers(headers), body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([], b"hello"),
+        ([("Content-Type", "application/sdp"), ("Content-Encoding", "gzip")], b"v=0"),
+        ([("Content-Type", "multipart/mixed")], b"--x"),
+        ([("Content-Type", 'multipart/mixed;boundary="x')], b"--x"),
+        ([("Content-Type", "multipart/mixed;boundary=x")], b"--x\r\nContent-Type: application/sdp"),
+        ([("Content-Type", "application/isup")], b"x"),
+    ],
+)
+def test_bodies_that_are_not_understood(headers: list[tuple[str, str]], body: bytes) -> None:
+    with pytest.raises(UnsupportedBody):
+        sdp_of(Request(Headers(headers), body))
+
+
+@pytest.mark.parametrize(
+    ("routes", "target", "place"),
+    [
+        (["<sip:192.0.2.7;lr>"], "sip:a@192.0.2.8", ("192.0.2.7", 5060)),
+        (["<sip:p.example;lr;maddr=192.0.2.7>"], "sip:a@192.0.2.8", ("192.0.2.7", 5060)),
+        (["<sip:p.example;lr>"], "sip:a@192.0.2.8", ("192.0.2.1", 5080)),
+        (["broken"], "sip:a@192.0.2.8", ("192.0.2.1", 5080)),
+        ([], "sip:a@192.0.2.8:5090", ("192.0.2.8", 5090)),
+        ([], "sip:a@[2001:db8::1]", ("192.0.2.1", 5080)),
+        ([], "urn:x", ("192.0.2.1", 5080)),
+    ],
+)
+def test_next_hops(routes: list[str], target: str, place: tuple[str, int]) -> None:
+    assert next_hop(routes, target, ("192.0.2.1", 5080)) == place

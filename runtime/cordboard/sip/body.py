@@ -59,7 +59,9 @@ def _parts(body: bytes, boundary: str) -> list[tuple[str, bytes]]:
         chunk = chunk.partition(b"\n")[2].removesuffix(b"\r")
         head, blank, content = chunk.partition(b"\r\n\r\n")
         if not blank:
-            head, _, content = chunk.partition(b"\n\n")
+            head, blank, content = chunk.partition(b"\n\n")
+        if not blank:
+            continue  # a part without an end of its headers has no content
         match = re.search(rb"(?im)^(?:content-type|c)[ \t]*:[ \t]*([^;\r\n]+)", head)
         found.append((match[1].strip().lower().decode("ascii", "replace") if match else "text/plain", content))
     return found

@@ -44,10 +44,6 @@ class Machine:
         self._transmit = transmit
         self._on_end = on_end
 
-    @property
-    def terminated(self) -> bool:
-        return self.state == "terminated"
-
     def feed(self, what: str, now: float) -> bool:
         """Take an input; False when the table has no row for it."""
         row = self.TABLE.get((self.state, what))

@@ -119,10 +119,8 @@ def parse_uri(text: str) -> SipUri | TelUri:
         return TelUri(subscriber, parse_parameters(f";{tail}" if tail else ""))
     if scheme not in ("sip", "sips"):
         raise UnsupportedScheme(f"URI scheme {scheme[:20]!r} is not supported")
-    # The user part may hold ';' and '?' (RFC 4475 semiuri): everything before the last '@' outside headers is user.
-    user, at, place = rest.rpartition("@")
-    if at and "?" in user and not _HOST_PORT.fullmatch(re.split("[;?]", place, maxsplit=1)[0]):
-        user, at, place = rest.partition("@")
+    # The user part may hold ';' and '?' (RFC 4475 semiuri, intmeth), but no '@': what follows the first is the host.
+    user, at, place = rest.partition("@") if "@" in rest else ("", "", rest)
     place, _, headers = place.partition("?")
     place, semicolon, tail = place.partition(";")
     name, colon, password = user.partition(":")
