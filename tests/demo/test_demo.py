@@ -1,0 +1,52 @@
+"""The demo passes, and its checks can fail: each is seen to notice the thing it is there for."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+SABOTAGE = Path(__file__).parent / "sabotage"
+ROOT = Path(__file__).parent.parent.parent
+
+
+def run_demo(out: Path, *words: str, sabotage: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "NO_COLOR": "1"}
+    if sabotage:
+        environment |= {"PYTHONPATH": str(SABOTAGE), "CORDBOARD_SABOTAGE": sabotage}
+    command = [sys.executable, "-m", "cordboard.cli.main", "demo", "--out", str(out), *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+
+
+def test_the_demo_passes_and_leaves_what_it_promises(tmp_path: Path) -> None:
+    done = run_demo(tmp_path / "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(r"demo: \d+ checks passed", last)
+    assert re.search(r"clear → last agent RTP at the phone: -?\d+\.\d ms", done.stdout)
+    for name in ("1-transfer", "2-farewell", "3-dropped"):
+        folder = tmp_path / "demo" / name
+        with wave.open(str(folder / "recording.wav")) as recording:
+            assert (recording.getnchannels(), recording.getframerate()) == (2, 16_000)
+            assert recording.getnframes() > 16_000
+        kinds = {entry["kind"] for entry in json.loads((folder / "timeline.json").read_text())["entries"]}
+        assert {"sip", "event", "round", "command", "ledger"} <= kinds
+        assert (folder / "transcript.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "noticed"),
+    [
+        ("clear", "the agent falls silent"),
+        ("bridge", "the consult phone hears the caller"),
+        ("ringback", "the caller hears ringback"),
+    ],
+)
+def test_the_demo_notices_what_is_broken(tmp_path: Path, sabotage: str, noticed: str) -> None:
+    done = run_demo(tmp_path / "demo", "--only", "transfer", sabotage=sabotage)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(rf"FAIL {noticed}", done.stdout), done.stdout
