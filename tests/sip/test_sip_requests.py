@@ -10,6 +10,7 @@ from cordboard.sip.events import (
     HungUp,
     IncomingInvite,
     InfoReceived,
+    Pong,
     Traced,
 )
 from cordboard.sip.leg import LegState
@@ -310,6 +311,15 @@ def test_the_advertised_host_depends_on_the_peer() -> None:
     assert b"Via: SIP/2.0/UDP 203.0.113.5:5060;" in first
     assert b"Contact: <sip:cordboard@203.0.113.5:5060>" in first
     assert b"Contact: <sip:cordboard@10.0.0.5:5060>" in second
+
+
+def test_no_pong_follows_the_end() -> None:
+    peer = Peer()
+    leg = peer.answered()
+    peer.agent.ping(leg, 0)
+    peer.give(peer.request("BYE", 2))
+    peer.at(60)
+    assert [type(event) for event in peer.events(Ended, Pong, HungUp)] == [Ended]
 
 
 def test_hangup_after_the_other_side_did_is_nothing() -> None:

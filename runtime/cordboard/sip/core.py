@@ -182,6 +182,8 @@ class Core:
         assert leg.dialog is not None
 
         def done(code: int, at: float) -> None:
+            if leg.state is State.OVER:
+                return
             on_code(code)
             if code in (408, 481) and leg.state is State.CONFIRMED:
                 self.bye(leg, at)

@@ -1,5 +1,4 @@
-"""What a UserAgent reports. Every leg ends in exactly one of Failed, Ended or HungUp; nothing of that leg follows it
-but Traced and, for an unanswered in-dialog request, Pong."""
+"""What a UserAgent reports. Every leg ends in exactly one of Failed, Ended or HungUp; only Traced may follow it."""
 
 from dataclasses import dataclass
 from typing import Literal
