@@ -2,7 +2,7 @@
 
 import pytest
 
-from cordboard.sip.dialog import DialogState
+from cordboard.sip.dialog import RESTORED_CSEQ_GAP, DialogState
 from cordboard.sip.events import (
     Acked,
     AckMissing,
@@ -305,6 +305,10 @@ def test_a_next_life_ends_the_call(early: bool) -> None:
     leg = reborn.agent.restore(DialogState.from_json(state.to_json()), net.now)
     assert reborn.agent.dialog(leg) is not None
     reborn.agent.hangup(leg, net.now)
+    if not early:
+        bye = parse(reborn.agent.data_to_send(net.now)[0][0])
+        assert bye.cseq.number == state.local_cseq + RESTORED_CSEQ_GAP + 1
+        bob.agent.receive_datagram(bye.to_bytes(), ALICE, net.now)
     net.run(60)
     assert reborn.spoken == [HungUp(leg, 487 if early else 200)]
     assert only(bob.spoken, Ended).by == ("cancel" if early else "bye")

@@ -2,7 +2,7 @@
 
 import random
 
-from cordboard.sip.events import Answered, Ended, Event, Failed, HungUp, Provisional
+from cordboard.sip.events import Answered, Ended, Event, Failed, HungUp, Offered, Provisional, Traced
 from cordboard.sip.message import Headers, Request, Response
 from cordboard.sip.parser import parse
 from cordboard.sip.ua import UserAgent
@@ -163,6 +163,39 @@ def test_an_early_dialog_takes_requests_and_a_failed_call_does_not() -> None:
     second = parse(callee.agent.data_to_send(0)[-1][0])
     assert isinstance(second, Response)
     assert second.code == 481
+
+
+def their_request(callee: Callee, method: str, cseq: int, body: bytes = b"") -> list[int]:
+    """A request of fork "a" in its dialog; the codes that answer it at once."""
+    lines = [("Via", f"SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK{method}{cseq}"), ("From", "<sip:bob@192.0.2.2>;tag=a")]
+    lines += [("To", str(callee.invite.from_)), ("Call-ID", callee.invite.call_id), ("CSeq", f"{cseq} {method}")]
+    lines += [("Content-Type", "application/sdp")] if body else []
+    request = Request(Headers(lines), body, method, "sip:alice@192.0.2.1")
+    callee.agent.receive_datagram(request.to_bytes(), BOB, callee.now)
+    found = [parse(data) for data, _ in callee.agent.data_to_send(callee.now)]
+    return [message.code for message in found if isinstance(message, Response)]
+
+
+def test_the_callee_may_offer_once_it_has_answered() -> None:
+    callee = Callee()
+    callee.respond(180, "a")
+    assert their_request(callee, "UPDATE", 5, OFFER) == [491]
+    callee.respond(200, "a", body=ANSWER)
+    assert their_request(callee, "INFO", 4) == [500]  # the early dialog's sequence goes on
+    assert their_request(callee, "INVITE", 6, OFFER) == [100]
+    assert callee.events(Offered) == [Offered(callee.leg, OFFER, "INVITE")]
+
+
+def test_repeated_responses_are_marked_in_the_trace() -> None:
+    callee = Callee()
+    for code in (180, 200, 200):
+        callee.respond(code, "a")
+    seen = [event for event in callee.events(Traced) if isinstance(event, Traced) and event.direction == "in"]
+    assert [(event.summary, event.retransmission) for event in seen] == [
+        ("180 Said (INVITE)", False),
+        ("200 Said (INVITE)", False),
+        ("200 Said (INVITE)", True),
+    ]
 
 
 def test_a_peer_without_to_tag_is_a_peer() -> None:

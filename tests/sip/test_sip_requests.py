@@ -203,6 +203,17 @@ def test_where_requests_in_the_dialog_go(contact: str, source: tuple[str, int], 
     assert state.destination == place
 
 
+def test_a_peer_whose_address_changed_is_followed() -> None:
+    peer = Peer()
+    peer.to = "<sip:bob@192.0.2.2>"
+    leg = peer.answered(contact="<sip:a@phone.example>")
+    peer.give(peer.request("INFO", 2), OTHER)
+    peer.sent.clear()
+    peer.agent.hangup(leg, 0)
+    peer.take()
+    assert [address for _, address in peer.sent] == [OTHER]
+
+
 def test_a_lower_cseq_is_refused_and_a_gap_is_legal() -> None:
     peer = Peer()
     peer.answered()

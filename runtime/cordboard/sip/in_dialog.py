@@ -110,7 +110,7 @@ class InDialog:
             server.respond(response, now)
         elif leg.offer is not None or leg.state is State.RINGING:
             self._reply(server, 500, now, retry=True)
-        elif leg.offered or leg.accepted is not None:
+        elif (leg.uac and not leg.answered) or leg.accepted is not None:
             self._reply(server, 491, now)
         else:
             if isinstance(server, ServerInvite):
@@ -136,7 +136,6 @@ class InDialog:
             leg.dialog.refresh_target(server.request)
         server.respond(response, now)
         if success and isinstance(server, ServerInvite):
-            leg.offered = not server.request.body
             self._uas.await_ack(leg, server, response, now)
 
     def cancel_offer(self, leg: Leg, now: float) -> None:

@@ -60,8 +60,6 @@ class Leg:
     """Our 2xx that awaits its ACK."""
     interval: float = 0.0
     """Seconds to the next copy of `accepted`."""
-    offered: bool = False
-    """Whether an offer of ours awaits its answer."""
     hanging_up: bool = False
     """hangup was called and could not act at once, or acts."""
     bye_headers: tuple[tuple[str, str], ...] = ()

@@ -57,7 +57,6 @@ class Uac:
 
     def _start(self, leg: Leg, now: float, *, resume: bool = False) -> None:
         assert leg.invite is not None
-        leg.offered = True
         self._core.legs[leg.id] = leg
         leg.client = self._layer.start_invite(
             leg.invite,
@@ -141,7 +140,6 @@ class Uac:
             self._core.bye_fork(dialog, leg, now)
             return
         self._layer.timers.cancel(leg, "cancel_guard")
-        leg.offered = False
         self._core.confirm(leg, dialog)
         leg.state = State.CONFIRMED
         if leg.hanging_up:

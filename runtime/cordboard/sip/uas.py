@@ -6,7 +6,6 @@ are `respond` with the right code; a transfer would begin at `Request.headers` o
 
 from collections.abc import Sequence
 
-from cordboard.sip.body import sdp_of
 from cordboard.sip.core import Core, check_headers
 from cordboard.sip.dialog import Dialog, dialog_of_server
 from cordboard.sip.events import Acked, AckMissing, Ended, HungUp, IncomingInvite
@@ -81,7 +80,6 @@ class Uas:
         elif code >= 200:
             self._layer.timers.cancel(leg, "refresh_1xx")
             leg.state = State.ANSWERED
-            leg.offered = sdp_of(leg.invite) is None
             self.await_ack(leg, leg.server, response, now)
         else:
             self._refresh_later(leg, response, now)
@@ -128,7 +126,6 @@ class Uas:
         if leg.accepted is None or leg.server is None or leg.server.request.cseq.number != ack.cseq.number:
             return False
         self._core.stop_accepted(leg)
-        leg.offered = False
         if leg.state is State.ANSWERED:
             leg.state = State.CONFIRMED
         if leg.hanging_up and leg.state is State.CONFIRMED:
