@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from cordboard.config.model import Config
@@ -55,11 +56,12 @@ class FixedFunctions:
         return None
 
 
-def open_fixed(config: Config, data: DataDir) -> FixedFunctions:
-    """Stands for `open_host`."""
-    return FixedFunctions()
+@asynccontextmanager
+async def fixed_host(config: Config, data: DataDir) -> AsyncIterator[tuple[FixedFunctions, Release]]:
+    """Stands for `function_host`."""
+    yield FixedFunctions(), RELEASE
 
 
 if __name__ == "__main__":
-    control.open_host = open_fixed  # type: ignore[attr-defined]
+    control.function_host = fixed_host  # type: ignore[attr-defined]
     sys.exit(control.main())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cordboard.cli.errors import GOOD, NOT_FOUND, USAGE, CliError
+from cordboard.cli.options import Verbs
 from cordboard.cli.settings import read_config
 from cordboard.cli.terminal import coloured, note, out, out_json, printable, table
 from cordboard.edge.data_dir import DataDir
@@ -60,17 +61,17 @@ class CallFolder:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="ls|show|log")
-    ls = verbs.add_parser("ls", help="calls, newest first")
+    verbs = Verbs(parser, "ls|show|log")
+    ls = verbs.add("ls", "calls, newest first")
     ls.add_argument("--live", action="store_true", help="only calls that have not ended")
     ls.add_argument("--number", metavar="TEXT", help="only calls from or to a number that contains this")
     ls.add_argument("--cause", metavar="CAUSE", help="only calls with this cause, as caller.hangup")
     ls.add_argument("--since", metavar="2h", help="only calls begun within this time (m, h, d)")
     ls.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default %(default)s)")
-    show = verbs.add_parser("show", help="one call: who, when, how it ended, what was heard")
+    show = verbs.add("show", "one call: who, when, how it ended, what was heard")
     show.add_argument("id", metavar="ID")
     show.add_argument("-f", "--follow", action="store_true", help="wait for its end")
-    log = verbs.add_parser("log", help="the timeline of one call, or with -f of all new ones")
+    log = verbs.add("log", "the timeline of one call, or with -f of all new ones")
     log.add_argument("id", metavar="ID", nargs="?")
     log.add_argument("-f", "--follow", action="store_true", help="print new entries as they come")
 

@@ -5,6 +5,7 @@ import json
 
 from cordboard.cli.edge import settled
 from cordboard.cli.errors import GOOD
+from cordboard.cli.options import Verbs
 from cordboard.cli.settings import config_path, read_config
 from cordboard.cli.terminal import out, out_json, table
 from cordboard.config.load import show
@@ -12,9 +13,9 @@ from cordboard.config.load import show
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="check|show")
-    verbs.add_parser("check", help="read it, and say what is wrong")
-    verbs.add_parser("show", help="every value with its source; secrets as references")
+    verbs = Verbs(parser, "check|show")
+    verbs.add("check", "read it, and say what is wrong")
+    verbs.add("show", "every value with its source; secrets as references")
 
 
 def main(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """`cordboard edge`: one foreground process tree, safe as PID 1."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cordboard.cli.errors import BAD, USAGE, CliError
@@ -35,24 +35,23 @@ def main(args: argparse.Namespace) -> int:
         overrides["http.public.listen"] = str(Endpoint(args.host, config.http.public.listen.port))
     config = settled(read_config(args, overrides))
     edge_log.set_up("edge", config.log.format, config.log.level)
-    return run_edge(config, children(config, config_path(args), overrides), args.json)
+    return run_edge(config, children(config, config_path(args), overrides), args.json, _say_ready)
 
 
-def run_edge(config: Config, processes: list[Child], as_json: bool) -> int:
-    """Run a settled configuration's processes; says `ready` on stdout. Raises CliError."""
-
-    def ready(what: Mapping[str, Any]) -> None:
-        if as_json:
-            out_json({"ready": what})
-        else:
-            out(f"ready sip:{what['sip']} {what['url']}")
-
+def run_edge(
+    config: Config, processes: Sequence[Child], as_json: bool, welcome: Callable[[Mapping[str, Any]], None]
+) -> int:
+    """Run a settled configuration's processes until a signal; tells what is ready once. Raises CliError."""
     try:
-        return run(config, processes, ready)
+        return run(config, processes, (lambda what: out_json({"ready": what})) if as_json else welcome)
     except EdgeRuns as error:
         raise CliError(BAD, str(error.strerror), "stop it first, or give this one another edge.data_dir") from None
     except OSError as error:
         raise CliError(USAGE, f"{config.edge.data_dir}: {error}", "set edge.data_dir to a folder you own") from None
+
+
+def _say_ready(what: Mapping[str, Any]) -> None:
+    out(f"ready sip:{what['sip']} {what['url']}")
 
 
 def settled(config: Config) -> Config:

@@ -4,26 +4,27 @@ import argparse
 import asyncio
 
 from cordboard.cli.errors import BAD, GOOD, CliError
+from cordboard.cli.options import Verbs
 from cordboard.cli.settings import read_config
 from cordboard.cli.terminal import out_json, table
 from cordboard.config.model import Config
 from cordboard.contract.codec import encode
 from cordboard.contract.release import Release
-from cordboard.edge.control.functions import FunctionsBroken, open_host
+from cordboard.edge.control.functions import FunctionsBroken, function_host
 from cordboard.edge.data_dir import DataDir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="list")
-    verbs.add_parser("list", help="scenario, events and release of each function")
+    verbs = Verbs(parser, "list")
+    verbs.add("list", "scenario, events and release of each function")
 
 
 def main(args: argparse.Namespace) -> int:
     """Run one verb."""
     config = read_config(args)
     try:
-        release = asyncio.run(_describe(config))
+        release = describe(config)
     except FunctionsBroken as error:
         raise CliError(BAD, str(error), f"correct it in {config.functions.template} or the code it names") from None
     if args.json:
@@ -39,9 +40,13 @@ def main(args: argparse.Namespace) -> int:
     return GOOD
 
 
+def describe(config: Config) -> Release:
+    """The release that an edge would start with. Raises FunctionsBroken."""
+    return asyncio.run(_describe(config))
+
+
 async def _describe(config: Config) -> Release:
-    host = open_host(config, DataDir(config.edge.data_dir))
-    try:
-        return await host.start()
-    finally:
-        await host.close()
+    data = DataDir(config.edge.data_dir)
+    data.make()
+    async with function_host(config, data) as (_, release):
+        return release

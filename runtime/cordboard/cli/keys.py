@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Final
 
 from cordboard.cli.errors import BAD, GOOD, NOT_FOUND, USAGE, CliError
+from cordboard.cli.options import Verbs
 from cordboard.cli.settings import read_config
 from cordboard.cli.terminal import note, out, out_json, table
 from cordboard.edge.atomic import private_directory
@@ -24,15 +25,15 @@ _MAX_INPUT: Final = 64 * 1024  # bytes read from standard input; values and secr
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="put|get|ls|rm")
-    put = verbs.add_parser("put", help="store a value read from standard input or a hidden prompt")
+    verbs = Verbs(parser, "put|get|ls|rm")
+    put = verbs.add("put", "store a value read from standard input or a hidden prompt")
     put.add_argument("name", metavar="NAME")
     put.add_argument("--secret", action="store_true", help="store it as a secret")
     put.add_argument("--ttl", metavar="30d", help="forget it after this time (s, m, h, d)")
-    get = verbs.add_parser("get", help="print a value that is no secret")
+    get = verbs.add("get", "print a value that is no secret")
     get.add_argument("name", metavar="NAME")
-    verbs.add_parser("ls", help="names, never values")
-    rm = verbs.add_parser("rm", help="remove a key or secret")
+    verbs.add("ls", "names, never values")
+    rm = verbs.add("rm", "remove a key or secret")
     rm.add_argument("name", metavar="NAME")
 
 

@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Final
 
 from cordboard.cli.errors import BAD, GOOD, INTERRUPTED, USAGE, CliError
+from cordboard.cli.options import add_global
 
 FAMILIES: Final = {
     "edge": ("cordboard.cli.edge", "run the edge: SIP, media, functions; one foreground process tree"),
@@ -78,7 +78,7 @@ def _verb_parser(verb: str) -> argparse.ArgumentParser:
         add_arguments(parser.add_subparsers())
         return parser
     parser = argparse.ArgumentParser(prog=f"cordboard {verb}", description=line)
-    _add_global(parser, argparse.SUPPRESS)
+    add_global(parser)
     add_arguments(parser)
     return parser
 
@@ -92,17 +92,9 @@ def _top_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="cordboard [options] VERB …",
     )
-    _add_global(parser, None)
+    add_global(parser, first=True)
     parser.add_argument("--version", action="store_true", help="print the version")
     return parser
-
-
-def _add_global(parser: argparse.ArgumentParser, default: str | None) -> None:
-    flag = False if default is None else default
-    parser.add_argument("--config", type=Path, default=default, metavar="FILE", help="default: ./cordboard.toml")
-    parser.add_argument("--json", action="store_true", default=flag, help="results as JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", default=flag, help="less on stderr")
-    parser.add_argument("-v", "--verbose", action="store_true", default=flag, help="more on stderr")
 
 
 if __name__ == "__main__":

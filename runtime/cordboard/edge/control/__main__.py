@@ -20,7 +20,7 @@ from cordboard.config.model import Config, Endpoint, SecretRef
 from cordboard.edge import log as edge_log
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
-from cordboard.edge.control.functions import open_host
+from cordboard.edge.control.functions import FunctionsBroken, function_host
 from cordboard.edge.control.http import HttpServer, bind_tcp, health_app, public_app
 from cordboard.edge.control.keys import KeyUnusable, load_control_key
 from cordboard.edge.control.planes import PlaneLinks
@@ -50,6 +50,9 @@ def main() -> int:
         config = settle(load(args.config, os.environ, args.overrides))
         edge_log.set_up("control", config.log.format, config.log.level)
         asyncio.run(_run(config, reload=args.reload))
+    except FunctionsBroken as error:
+        sys.stderr.write(f"cordboard: {error}\n`cordboard functions list` says what each function is\n")
+        return 1
     except (ConfigError, KeyUnusable, StartError) as error:
         sys.stderr.write(f"cordboard: {error}\n")
         return 2
@@ -78,9 +81,7 @@ async def _run(config: Config, *, reload: bool) -> None:
         calls = CallFiles(data, life)
         stack.callback(calls.close)
         dialogs = DialogFiles(data.dialogs)
-        host = open_host(config, data)
-        stack.push_async_callback(host.close)
-        release = await host.start()
+        host, release = await stack.enter_async_context(function_host(config, data))
         public_url = config.http.public.url
         assert public_url is not None  # settle
         engine = ControlEngine(

@@ -1,19 +1,60 @@
-"""The host of functions that the configuration chooses."""
+"""The host of functions that the configuration chooses, started, with this edge's storage and secrets."""
 
 import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 from cordboard.config.model import Config
+from cordboard.contract.release import Release, RouteConflict
 from cordboard.edge.control.turns import FunctionHost
 from cordboard.edge.data_dir import DataDir
-
-
-class FunctionsBroken(Exception):
-    """The functions cannot be described; the message names file or function."""
-
+from cordboard.hosts.errors import FunctionError, ReleaseError, TemplateError
 
 log = logging.getLogger("cordboard.functions")
 
 
-def open_host(config: Config, data: DataDir) -> FunctionHost:
-    """The host, not started yet."""
-    raise NotImplementedError
+class FunctionsBroken(Exception):
+    """The functions cannot be loaded; the message names file or function."""
+
+
+@asynccontextmanager
+async def function_host(config: Config, data: DataDir) -> AsyncIterator[tuple[FunctionHost, Release]]:
+    """A host with its first release, closed at the end. Raises FunctionsBroken, StorageUnavailable."""
+    with ExitStack() as stack:
+        host = _open(config, data, stack)
+        try:
+            try:
+                release = await host.start()
+            except (TemplateError, ReleaseError, RouteConflict, FunctionError) as error:
+                raise FunctionsBroken(str(error)) from None
+            yield host, release
+        finally:
+            await host.close()
+
+
+def _open(config: Config, data: DataDir, stack: ExitStack) -> FunctionHost:
+    if config.functions.host == "in_process":
+        from cordboard.hosts.in_process import InProcessHost
+        from cordboard.scenario import Stores
+        from cordboard.storage.secrets import SecretStore
+        from cordboard.storage.sqlite import SqliteStorage
+
+        secrets = stack.enter_context(SecretStore(data.secrets))
+        storage = stack.enter_context(SqliteStorage(data.storage, time.time, is_secret=secrets.is_secret))
+        return InProcessHost(config.functions.template, stores=Stores(storage, secrets))
+    from cordboard.hosts.workers import WorkerHost
+
+    return WorkerHost(
+        config.functions.template,
+        environment={
+            "CORDBOARD_STORAGE": f"sqlite:{data.storage}",
+            "CORDBOARD_SECRETS": f"sqlite:{data.secrets}",
+        },
+        spare=max(1, config.functions.spare),
+        on_log=_log_line,
+    )
+
+
+def _log_line(function: str, request: str, line: str) -> None:
+    log.info("%s", line, extra={"fields": {"function": function, "request": request}})

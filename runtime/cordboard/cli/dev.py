@@ -1,0 +1,155 @@
+"""`cordboard dev`: the edge on one machine with Cartesia's stand-in beside it, functions reloaded on change.
+
+It only changes defaults: what cordboard.toml, the environment or a flag says stays. Where there is no cordboard.toml it
+writes `dev.toml` into the data folder: every number reaches the template's scenario, and numbers that it dials reach a
+`cordboard phone answer` on this machine. It leaves the browser page out.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from cordboard.cli.edge import run_edge, settled
+from cordboard.cli.errors import BAD, CliError
+from cordboard.cli.functions import describe
+from cordboard.cli.settings import config_path, read_config
+from cordboard.cli.terminal import coloured, note, out
+from cordboard.config.model import Config, Endpoint
+from cordboard.contract.release import Release
+from cordboard.edge import log as edge_log
+from cordboard.edge.atomic import private_directory, write_atomic
+from cordboard.edge.control.functions import FunctionsBroken
+from cordboard.edge.data_dir import DataDir
+from cordboard.edge.processes import children
+from cordboard.edge.settle import own_address
+from cordboard.edge.supervisor import Child
+from cordboard.storage.secrets import SecretStore
+from cordboard.storage.sqlite import SqliteStorage
+
+LINE_PORT: Final = 8090  # of the stand-in, as `cordboard line` has it
+CONSULT_PORT: Final = 5062  # where dialled numbers ring: `cordboard phone answer --sip-port 5062`
+DEFAULT_SECRETS: Final = {"CARTESIA_API_KEY": "dev"}
+DEFAULT_KEYS: Final = {"CARTESIA_AGENT_ID": "demo-transfer"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to bind (default %(default)s)")
+    parser.add_argument("--sip", type=int, default=5060, metavar="PORT", help="SIP port (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8443, metavar="PORT", help="control URLs (default %(default)s)")
+    parser.add_argument("--line-port", type=int, default=LINE_PORT, metavar="PORT", help="of the stand-in")
+    parser.add_argument("--no-line", action="store_true", help="without Cartesia's stand-in")
+    parser.add_argument("--script", type=Path, metavar="F", help="what the stand-in's agents do (TOML)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run until a signal."""
+    given = read_config(args)
+    overrides = _overrides(args, given)
+    config = read_config(args, overrides)
+    data = DataDir(config.edge.data_dir)
+    private_directory(data.root)
+    _put_defaults(data, args.no_line)
+    path = config_path(args)
+    if path is None:
+        path = data.root / "dev.toml"
+        write_atomic(path, _dev_toml(config, _scenario(config)).encode())
+        args.config = path
+        note(f"no cordboard.toml here; using {path}")
+    config = settled(read_config(args, overrides))
+    edge_log.set_up("edge", config.log.format, config.log.level)
+    processes = children(config, path, overrides, reload=True)
+    if not args.no_line:
+        script = () if args.script is None else ("--script", str(args.script))
+        processes.insert(0, _leashed("line", "line", "--host", "127.0.0.1", "--port", str(args.line_port), *script))
+    processes.append(_leashed("events", "--config", str(path), "calls", "log", "-f"))
+    return run_edge(config, processes, args.json, lambda what: _welcome(args, config, what))
+
+
+def _overrides(args: argparse.Namespace, given: Config) -> dict[str, object]:
+    """What dev sets where nobody else has."""
+    wanted: dict[str, object] = {
+        "sip.udp": str(Endpoint(args.host, args.sip)),
+        "sip.rtp.bind": args.host,
+        "sip.accept": "any",
+        "http.public.listen": str(Endpoint(args.host, args.port)),
+        "http.public.url": f"http://{Endpoint(own_address('auto', args.host), args.port)}",
+        "log.format": "text",
+    }
+    if not args.no_line:
+        wanted["agents.cartesia.base_url"] = f"ws://127.0.0.1:{args.line_port}"
+    wanted = {key: value for key, value in wanted.items() if given.settings[key].source == "default"}
+    if args.verbose or args.quiet:
+        wanted["log.level"] = "debug" if args.verbose else "warning"
+    return wanted
+
+
+def _put_defaults(data: DataDir, no_line: bool) -> None:
+    """Keys that the seed scenario reads, where they are missing: made up, good for the stand-in alone."""
+    if no_line:
+        return
+    with (
+        SecretStore(data.secrets) as secrets,
+        SqliteStorage(data.storage, time.time, is_secret=secrets.is_secret) as storage,
+    ):
+        for name, value in DEFAULT_SECRETS.items():
+            if not secrets.is_secret(name):
+                secrets.put(name, value)
+                note(f"secret {name} was missing: set to {value!r}, which only the stand-in takes")
+        for name, value in DEFAULT_KEYS.items():
+            if not secrets.is_secret(name) and storage.get(name) is None:
+                storage.put(name, value, None)
+                note(f"key {name} was missing: set to {value!r}")
+
+
+def _scenario(config: Config) -> str:
+    try:
+        release: Release = describe(config)
+    except FunctionsBroken as error:
+        raise CliError(BAD, str(error), f"correct it in {config.functions.template} or the code it names") from None
+    names = sorted(release.scenarios())
+    if not names:
+        raise CliError(BAD, f"{config.functions.template} has no function", "add one, or name another template")
+    if len(names) > 1:
+        note(f"scenarios {', '.join(names)}: calls go to {names[0]}; write [[routes]] into cordboard.toml to choose")
+    return names[0]
+
+
+def _dev_toml(config: Config, scenario: str) -> str:
+    text = json.dumps  # JSON strings are TOML strings
+    return f"""# Written by `cordboard dev`, anew at each start.
+[edge]
+data_dir = {text(str(config.edge.data_dir.absolute()))}
+[functions]
+template = {text(str(config.functions.template.absolute()))}
+[[routes]]
+to = "*"
+scenario = {text(scenario)}
+[[trunks]]
+name = "this-machine"
+uri = "sip:127.0.0.1:{CONSULT_PORT}"
+codecs = ["PCMU", "PCMA"]
+[[outbound]]
+to = "+*"
+trunk = "this-machine"
+[dial]
+allow = ["+*"]
+"""
+
+
+def _leashed(name: str, *words: str) -> Child:
+    return Child(name, (sys.executable, "-m", "cordboard.edge.leash", *words))
+
+
+def _welcome(args: argparse.Namespace, config: Config, what: Mapping[str, Any]) -> None:
+    out(f"ready sip:{what['sip']} {what['url']}")
+    out(f"call   {coloured('sip:anything@' + str(what['sip']), 'bold')}")
+    out(f"       cordboard phone call sip:anything@{what['sip']}")
+    if not args.no_line:
+        out(f"agents {config.agents.cartesia.base_url} (the stand-in)")
+    out(f"dialled numbers ring at sip:127.0.0.1:{CONSULT_PORT}: cordboard phone answer --sip-port {CONSULT_PORT}")
+    out(f"reloading {config.functions.template} and its functions on change; one line per event follows")
