@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from tests.scenario.rounds import AGENT, CALLER, CONTROL_URL, invocation, played
 
 from call_alerting.app import handler as call_alerting
 from cordboard.contract.records import DESCRIBE_SCHEMA, ObjectRecord, StepError
@@ -12,7 +13,6 @@ from cordboard.scenario.registry import close_runner
 from cordboard.storage.memory import MemoryStorage
 from http_request.app import handler as http_request
 from line_agent import scenario
-from scenario.rounds import AGENT, CALLER, CONTROL_URL, invocation, played
 from websocket_close.app import handler as websocket_close
 
 CONSULT = ObjectRecord("consult", "call", "leg-2", "CONNECTED", "+18339906144", "+15550001111")
@@ -140,7 +140,7 @@ def test_the_lambda_entry_describes_and_runs() -> None:
         assert {"type": "call.alerting", "timeout": 5.0} in described["events"]
         assert "agent.ack" in described["log_only"]
         assert described["state"] == {"transfer_in_progress": False, "transferred": False}
-        from scenario.rounds import payload
+        from tests.scenario.rounds import payload
 
         for entry in (http_request, websocket_close):
             answer = entry(payload(invocation("call.failed", "caller", {"code": 487})), None)

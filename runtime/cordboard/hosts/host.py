@@ -1,0 +1,236 @@
+"""The interface of a function host, releases, and what both hosts share: snapshots, routes, sizes, lifetimes."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from cordboard.contract.codec import DecodeError, decode
+from cordboard.contract.records import DESCRIBE_SCHEMA, MAX_ANSWER, MAX_REQUEST, Description, EventRoute
+
+from .errors import AnswerTooLarge, FunctionError, FunctionRaised, NoSuchFunction, ReleaseError, RequestTooLarge
+from .snapshot import Snapshot, take_snapshot
+
+OnLog = Callable[[str, str, str], None]
+"""(function, request id or "", line): what a function printed."""
+DESCRIBE_TIMEOUT = 10.0
+"""Seconds for a function's import and description (Lambda's limit of the init phase)."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The functions as one version of their code; a session keeps it to its end."""
+
+    id: str
+    """Hash of code and template."""
+    functions: Mapping[str, Description]
+    """Function name → what it says of itself."""
+    _routes: Mapping[tuple[str, str, str | None], tuple[str, EventRoute]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        routes: dict[tuple[str, str, str | None], tuple[str, EventRoute]] = {}
+        for name, description in self.functions.items():
+            for route in description.events:
+                key = (description.scenario, route.type, route.target)
+                if key in routes:
+                    raise ReleaseError(
+                        f"functions {routes[key][0]!r} and {name!r} both listen to {route.type} of {route.target!r} "
+                        f"in scenario {description.scenario!r}; there is one for each"
+                    )
+                routes[key] = (name, route)
+        object.__setattr__(self, "_routes", routes)
+
+    def route(self, scenario: str, type_: str, target: str | None) -> tuple[str, EventRoute] | None:
+        """Function and route of an event; an exact target beats none. None: nobody listens."""
+        exact = self._routes.get((scenario, type_, target))
+        return exact if exact is not None else self._routes.get((scenario, type_, None))
+
+    def log_only(self, scenario: str) -> frozenset[str]:
+        """Event types that are only logged."""
+        return frozenset(t for d in self.functions.values() if d.scenario == scenario for t in d.log_only)
+
+    def policy(
+        self, scenario: str, type_: str, target: str | None
+    ) -> Literal["terminate", "ignore", "fallback"] | None:
+        """What the handler, else its scenario says of a failing event; None: the default of DESIGN §4."""
+        found = self.route(scenario, type_, target)
+        if found is None:
+            return None
+        return found[1].on_error or self.functions[found[0]].on_error
+
+    def scenarios(self) -> frozenset[str]:
+        """Names of all scenarios."""
+        return frozenset(description.scenario for description in self.functions.values())
+
+
+class FunctionHost(Protocol):
+    """Where functions run."""
+
+    @property
+    def current(self) -> Release:
+        """The release that new sessions take. Raises RuntimeError before `start`."""
+
+    async def start(self) -> Release:
+        """Load the template and ask each function once. Raises TemplateError, ReleaseError, FunctionError."""
+
+    async def reload(self) -> Release:
+        """The new release if the code changed, for new sessions only. Raises as `start`; the old one then stays."""
+
+    async def invoke(
+        self, release_id: str, function: str, payload: Mapping[str, Any], *, timeout: float
+    ) -> dict[str, Any]:
+        """One round; `timeout` in seconds. Raises FunctionError kinds."""
+
+    def retain(self, release_id: str) -> None:
+        """A session takes the release. Raises NoSuchFunction if it is gone."""
+
+    def done(self, release_id: str) -> None:
+        """That session has ended; an old release ends with its last one."""
+
+    async def close(self) -> None:
+        """End everything that runs."""
+
+
+class Backend(Protocol):
+    """The running functions of one release."""
+
+    async def invoke(self, function: str, body: bytes, timeout: float) -> dict[str, Any]:
+        """The answer, as `read_answer` gives it. Raises FunctionError kinds."""
+
+    async def close(self) -> None:
+        """End what runs; idempotent."""
+
+
+@dataclass(slots=True)
+class _Held:
+    release: Release
+    snapshot: Snapshot
+    backend: Backend
+    sessions: int = 0
+
+
+class ReleasingHost:
+    """A FunctionHost over one kind of backend."""
+
+    def __init__(self, template: Path) -> None:
+        self._template = template
+        self._held: dict[str, _Held] = {}
+        self._current: Release | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._loading = asyncio.Lock()
+
+    def _open(self, snapshot: Snapshot) -> Backend:
+        raise NotImplementedError
+
+    @property
+    def current(self) -> Release:
+        """See FunctionHost."""
+        if self._current is None:
+            raise RuntimeError("the function host is not started")
+        return self._current
+
+    async def start(self) -> Release:
+        """See FunctionHost."""
+        return await self.reload()
+
+    async def reload(self) -> Release:
+        """See FunctionHost."""
+        async with self._loading:
+            snapshot = await asyncio.to_thread(take_snapshot, self._template)
+            if snapshot.id in self._held:  # unchanged, or back to code that sessions still hold
+                snapshot.remove()
+                held = self._held[snapshot.id]
+            else:
+                held = await self._load(snapshot)
+                self._held[snapshot.id] = held
+            before, self._current = self._current, held.release
+            if before is not None:
+                self._end_if_unused(before.id)
+            return held.release
+
+    async def _load(self, snapshot: Snapshot) -> _Held:
+        backend: Backend | None = None
+        try:
+            backend = self._open(snapshot)
+            functions = {spec.name: await _describe(backend, spec.name) for spec in snapshot.functions}
+            return _Held(Release(snapshot.id, functions), snapshot, backend)
+        except BaseException:
+            if backend is not None:
+                await backend.close()
+            snapshot.remove()
+            raise
+
+    async def invoke(
+        self, release_id: str, function: str, payload: Mapping[str, Any], *, timeout: float
+    ) -> dict[str, Any]:
+        """See FunctionHost."""
+        held = self._held.get(release_id)
+        if held is None or function not in held.release.functions:
+            raise NoSuchFunction(function, f"release {release_id!r} has no such function here")
+        body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(body) > MAX_REQUEST:
+            raise RequestTooLarge(function, f"the invocation has {len(body)} bytes; the limit is {MAX_REQUEST}")
+        return await held.backend.invoke(function, body, timeout)
+
+    def retain(self, release_id: str) -> None:
+        """See FunctionHost."""
+        if release_id not in self._held:
+            raise NoSuchFunction("*", f"release {release_id!r} is not held any more")
+        self._held[release_id].sessions += 1
+
+    def done(self, release_id: str) -> None:
+        """See FunctionHost."""
+        held = self._held.get(release_id)
+        if held is None or held.sessions == 0:
+            raise RuntimeError(f"done({release_id!r}) without retain")
+        held.sessions -= 1
+        self._end_if_unused(release_id)
+
+    def _end_if_unused(self, release_id: str) -> None:
+        held = self._held[release_id]
+        if held.sessions or (self._current is not None and self._current.id == release_id):
+            return
+        del self._held[release_id]
+        task = asyncio.get_running_loop().create_task(_end(held), name=f"end of release {release_id}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """See FunctionHost."""
+        async with self._loading:
+            held, self._held = list(self._held.values()), {}
+            self._current = None
+            await asyncio.gather(*(_end(item) for item in held), *self._closing)
+
+
+async def _end(held: _Held) -> None:
+    await held.backend.close()
+    await asyncio.to_thread(held.snapshot.remove)
+
+
+async def _describe(backend: Backend, function: str) -> Description:
+    answer = await backend.invoke(function, b'{"schema":"%s"}' % DESCRIBE_SCHEMA.encode(), DESCRIBE_TIMEOUT)
+    try:
+        return decode(Description, answer, unknown="ignore")
+    except DecodeError as error:
+        raise FunctionRaised(
+            function, f"its description does not fit ({error}); is it made by scenario.lambda_handler()?"
+        ) from error
+
+
+def read_answer(function: str, body: bytes) -> dict[str, Any]:
+    """The answer's JSON object. Raises AnswerTooLarge, FunctionRaised."""
+    if len(body) > MAX_ANSWER:
+        raise AnswerTooLarge(function, f"the answer has {len(body)} bytes; the limit is {MAX_ANSWER}")
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FunctionRaised(function, f"the answer is no JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise FunctionRaised(function, "the answer is no JSON object; is the handler scenario.lambda_handler()?")
+    return answer
+
+
+__all__ = ["Backend", "FunctionError", "FunctionHost", "OnLog", "Release", "ReleasingHost", "read_answer"]
