@@ -86,7 +86,8 @@ class WorkerProcess:
             self._answer = None
 
     def kill(self) -> None:
-        """End it and its children at once; `on_change` follows when it is dead."""
+        """End it and its children at once; nobody may use it any more, and `on_change` follows when it is gone."""
+        self.state = "dead"
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import FunctionError, FunctionTimeout, NoSuchFunction
+from .errors import FunctionCrashed, FunctionError, FunctionTimeout, NoSuchFunction
 from .host import OnLog, ReleasingHost, read_answer
 from .snapshot import Snapshot
 from .template import FunctionSpec
@@ -166,7 +166,9 @@ class Pool:
         if self._closed:
             return
         if worker.failure is not None:
-            self._fail(worker.failure)
+            # an import that fails will fail again; a process that was killed deserves another try
+            if self._failures or not isinstance(worker.failure, FunctionCrashed):
+                self._fail(worker.failure)
             delay = min(FIRST_BACKOFF * 2**self._failures, MAX_BACKOFF)
             self._failures += 1
             if self._retry is None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -254,7 +255,7 @@ async def many_logs(session: Turn, event: events.Timer) -> None:
 
 @case("prints")
 async def prints(session: Turn, event: events.Timer) -> None:
-    print("hello from", event.id, session.access_secure_url)
+    sys.stdout.write(f"hello from {event.id} {session.access_secure_url}\n")
 
 
 @case("secret")
