@@ -349,6 +349,21 @@ class AgentSaid:
 
 @_message
 @dataclass(frozen=True, slots=True)
+class TurnCut:
+    """The agent's socket closed in the middle of a turn: what it said so far, as its service told."""
+
+    agent: str
+    """Unit id."""
+    turn: str
+    """Turn id."""
+    text: str
+    """Text so far, at most 4,096 characters."""
+    at: float = 0.0
+    """Monotonic seconds."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
 class AgentGone:
     """The agent's socket is closed; exactly one for each AgentOpen."""
 

@@ -26,6 +26,9 @@ SILENCE_AFTER = 0.1
 TURN_OVER = 0.4
 """Seconds without audio, the queue being dry, after which a turn counts as over without `turn_ended` (DESIGN §1)."""
 
+MAX_TEXT = 4096
+"""Characters kept of a turn's text: five minutes of speech."""
+
 MEDIA_ENDED = 1.0
 """Seconds of silence after which media.ended is told (seed: "after the end of the audio stream (1 second)")."""
 
@@ -55,6 +58,8 @@ class Agent:
         self.ear: Cord | None = None
         """What it is fed: the cord from a leg."""
         self.turn = ""
+        self.text = ""
+        """What the service says it has spoken of the open turn."""
         self.turn_over = True
         self.speaking = False
         self.last_audio = 0.0
@@ -106,9 +111,14 @@ class Agent:
 
     def turn_event(self, kind: Literal["started", "ended"], turn: str) -> None:
         """A turn of the assistant began or is over."""
+        self.text = ""
         if kind == "started":
             self.turn = turn
         self.turn_over = kind == "ended"
+
+    def text_delta(self, text: str) -> None:
+        """More of the open turn's text."""
+        self.text = (self.text + text)[:MAX_TEXT]
 
     def over(self, now: float, last_sent: float) -> bool:
         """Its turn is over and heard."""

@@ -75,7 +75,7 @@ class AgentEvents:
                     agent.turn_event("ended", event.id)
                 engine.send(link.AgentSaid(agent.unit, "agent.turn_ended", event.data, now))
             case events.TextDelta():
-                pass  # every word: the text stands in turn_ended
+                agent.text_delta(event.text)  # not told word by word: the text stands in turn_ended
             case events.ErrorMessage():
                 data = {"message": event.message, "fatal": event.fatal, **event.data}
                 engine.send(link.AgentSaid(agent.unit, "agent.websocket_error", data, now))
@@ -92,5 +92,7 @@ class AgentEvents:
         engine.fail(agent.opening, "connect_failed", problem)
         engine.fail(agent.starting, "not_acked", problem)
         agent.opening = agent.starting = None
+        if agent.text:
+            engine.send(link.TurnCut(agent.unit, agent.turn, agent.text, now))
         engine.drop_agent(agent, now)
         engine.send(link.AgentGone(agent.unit, event.code, event.reason, event.by, event.expected))

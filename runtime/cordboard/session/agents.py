@@ -185,13 +185,25 @@ class Agents:
         names = [unit.partition("/")[2].partition("~")[0] for unit in (message.source, message.sink, message.by)]
         self._session.post(message.type, MediaChange(*names), now, target=names[0])
 
+    def cut(self, message: link.TurnCut) -> None:
+        """The socket closed in the middle of a turn."""
+        agent = self.by_unit(message.agent)
+        if agent is not None and not agent.privacy:
+            self._session.transcript.turn_ended(agent.unit, agent.name, message.turn, message.text, True, message.at)
+
     def _transcribe(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float) -> None:
-        if type_ != "agent.turn_ended" or agent.privacy:
+        kind = type_.removeprefix("agent.")
+        turn = data.get(kind)
+        if kind not in ("turn_started", "turn_ended") or agent.privacy or not isinstance(turn, Mapping):
             return
-        turn = data.get("turn_ended")
-        if isinstance(turn, Mapping) and turn.get("role") == "assistant":
-            cut = " [interrupted]" if turn.get("was_interrupted") is True else ""
-            self._session.transcript(f"{agent.name}: {turn.get('text', '')}{cut}", at)
+        if turn.get("role") != "assistant":
+            return
+        number = str(turn.get("id", ""))
+        if kind == "turn_started":
+            self._session.transcript.turn_started(agent.unit, number, at)
+        else:
+            cut = turn.get("was_interrupted") is True
+            self._session.transcript.turn_ended(agent.unit, agent.name, number, str(turn.get("text", "")), cut, at)
 
     # --- parts
 

@@ -182,6 +182,7 @@ class Ending:
         session.forget_timers()
         for entry in ledger:
             session.note("ledger", f"{_name(entry.source)} → {_name(entry.sink)}", _facts(entry), now)
+        session.write_transcript(ledger)
         for leg in session.legs.live():
             services.legs.pop(leg.sip, None)
         first = next(iter(session.legs.all()), None)

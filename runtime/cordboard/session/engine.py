@@ -442,7 +442,9 @@ class ControlEngine:
                 session.agents.media(message, now)
             case link.Speech():
                 name = message.leg.partition("/")[2]
-                session.transcript(f"{name}: [speaks {message.seconds:.1f} s]", message.began)
+                session.transcript.spoke(name, message.seconds, message.began)
+            case link.TurnCut():
+                session.agents.cut(message)
             case link.RecordOver():
                 session.recording_over(message, now)
             case link.PlaneNote():

@@ -27,6 +27,7 @@ from .services import Services
 from .steps import Step
 from .timeline import Redactor, Timeline
 from .timers import Timer
+from .transcript import Transcript
 from .turn import Posted, Turns
 
 MAX_MAILBOX = 200
@@ -69,6 +70,7 @@ class Session:
         self.recordings: dict[str, Recording] = {}
         self.legs = Legs(self)
         self.agents = Agents(self)
+        self.transcript = Transcript(now)
         self.turns = Turns(self)
         self.ending = Ending(self)
         self.executor = Executor(self)
@@ -246,10 +248,10 @@ class Session:
         if entry is not None:
             self.services.emit(WriteTimeline(self.id, entry))
 
-    def transcript(self, text: str, at: float) -> None:
-        """A line of the transcript."""
-        since = max(0.0, at - self.began)
-        self.services.emit(WriteTranscript(self.id, f"{since:7.2f}  {self.redactor.text(text)}"))
+    def write_transcript(self, ledger: tuple[LedgerEntry, ...]) -> None:
+        """The whole transcript, now that the ledger is known."""
+        for line in self.transcript.lines(ledger):
+            self.services.emit(WriteTranscript(self.id, self.redactor.text(line)))
 
     # --- the end
 
