@@ -20,6 +20,7 @@ from cordboard.cli.terminal import coloured, note, out, out_json, printable, tab
 from cordboard.edge.data_dir import DataDir
 
 POLL: Final = 0.2  # seconds between two looks of a follow
+MAX_DETAIL: Final = 60  # characters of one detail in a log; -v shows whole ones, SIP messages above all
 _SINCE: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -150,7 +151,7 @@ def _log(args: argparse.Namespace, data: DataDir) -> int:
     while True:
         over = not args.follow or (call.path / "record.json").exists() or not data.edge_runs()
         for entry in reader.read():
-            _print_entry(entry, args.json)
+            _print_entry(entry, args)
         if over:
             return GOOD
         time.sleep(POLL)
@@ -166,7 +167,7 @@ def _follow_all(args: argparse.Namespace, data: DataDir) -> int:
         for name, reader in tuple(readers.items()):
             over = (reader.path.parent / "record.json").exists()
             for entry in reader.read():
-                _print_entry(entry, args.json, name)
+                _print_entry(entry, args, name)
             if over:
                 known.add(name)
                 del readers[name]
@@ -201,15 +202,21 @@ class _Lines:
                 note(f"{self.path}: a line is damaged")
 
 
-def _print_entry(entry: Mapping[str, Any], as_json: bool, call: str | None = None) -> None:
-    if as_json:
+def _clip(text: str) -> str:
+    return text if len(text) <= MAX_DETAIL else f"{text[:MAX_DETAIL]}…"
+
+
+def _print_entry(entry: Mapping[str, Any], args: argparse.Namespace, call: str | None = None) -> None:
+    verbose = args.verbose
+    if args.json:
         out_json(entry if call is None else {"id": call, **entry})
         return
     at = entry.get("at", 0.0)
     data = entry.get("data")
     details = ""
     if isinstance(data, dict):
-        details = " ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in data.items())
+        shown = ((key, json.dumps(value, ensure_ascii=False)) for key, value in data.items())
+        details = " ".join(f"{key}={text if verbose else _clip(text)}" for key, text in shown)
     prefix = "" if call is None else f"{call[:10]} "
     clock = f"{at:9.3f}" if isinstance(at, (int, float)) else "        ?"
     kind = coloured(f"{printable(str(entry.get('kind', ''))):<8}", "green")

@@ -32,7 +32,7 @@ from cordboard.storage.sqlite import SqliteStorage
 
 LINE_PORT: Final = 8090  # of the stand-in, as `cordboard line` has it
 CONSULT_PORT: Final = 5062  # where dialled numbers ring: `cordboard phone answer --sip-port 5062`
-DEFAULT_SECRETS: Final = {"CARTESIA_API_KEY": "dev"}
+DEFAULT_SECRETS: Final = {"CARTESIA_API_KEY": "key-of-the-stand-in"}  # long: a timeline hides what looks like it
 DEFAULT_KEYS: Final = {"CARTESIA_AGENT_ID": "demo-transfer"}
 
 

@@ -24,6 +24,7 @@ STOP_REST: Final = 1.5  # seconds for planes and finisher to close their files
 BACKOFF_FIRST: Final = 0.1  # seconds before the first restart; a plane's return is waited for by callers
 BACKOFF_LAST: Final = 5.0  # seconds; a child that cannot live must not take a core
 STEADY: Final = 30.0  # seconds after which a child counts as having lived well
+BOUNCE: Final = 0.2  # seconds in which a repeated signal is the same one: `timeout` and some shells send it twice
 FIRST_READY: Final = 30.0  # seconds for the first start; functions take one or two to import
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Supervisor:
         self._was_ready = False
         self._selector = selectors.DefaultSelector()
         self._stopping = False
+        self._stopping_since = 0.0
         self._ending_rest = False
         self._deadline: float | None = None
         self._code = 0
@@ -201,11 +203,11 @@ class Supervisor:
     def _receive_signals(self, wake: Any) -> None:
         for number in wake.recv(256):
             if number in (signal.SIGTERM, signal.SIGINT):
-                if self._stopping:
+                if not self._stopping:
+                    self._stop()
+                elif time.monotonic() - self._stopping_since >= BOUNCE:
                     log.warning("second signal: killing all")
                     self._signal(signal.SIGKILL, first_to_end=None)
-                else:
-                    self._stop()
 
     def _give_up(self, code: int) -> None:
         self._code = code
@@ -213,7 +215,8 @@ class Supervisor:
 
     def _stop(self) -> None:
         self._stopping = True
-        self._deadline = time.monotonic() + STOP_CONTROL
+        self._stopping_since = time.monotonic()
+        self._deadline = self._stopping_since + STOP_CONTROL
         self._signal(signal.SIGTERM, first_to_end=True)
 
     def _end_rest(self) -> None:

@@ -76,11 +76,12 @@ class SipSocket(asyncio.DatagramProtocol):
         self._send_to(data, address, port)
 
     def _send_to(self, data: bytes, host: str, port: int) -> None:
-        if self._transport is not None:
-            try:
-                self._transport.sendto(data, (host, port))
-            except (OSError, ValueError, OverflowError) as error:  # no route; an impossible port or family
-                self.error_received(error)
+        if self._transport is None:
+            return
+        if not 0 < port < 65_536:  # the transport would take the error for its own end
+            self.error_received(OSError(f"{port} is no port"))
+            return
+        self._transport.sendto(data, (host, port))
 
     async def close(self) -> None:
         """Close the socket."""

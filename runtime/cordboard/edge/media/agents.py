@@ -111,6 +111,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reason = ""
         self._silent = False
+        self._ours_ended = False
+        self._theirs_ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -126,8 +128,9 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if not self._silent:
             self._sink.agent_eof(self.agent)
+        self._theirs_ended = True
         # TLS has no half-close; over TCP our last words may still leave.
-        return self._transport is not None and self._transport.can_write_eof()
+        return not self._ours_ended and self._transport is not None and self._transport.can_write_eof()
 
     def write(self, data: bytes) -> None:
         assert self._transport is not None
@@ -139,7 +142,8 @@ class _Connection(asyncio.Protocol):
             if unsent > MAX_UNSENT:
                 self._reason = f"the agent's service left {unsent} bytes unread"
                 self._transport.abort()
-        elif self._transport.can_write_eof():
+        elif self._transport.can_write_eof() and not self._theirs_ended:
+            self._ours_ended = True
             self._transport.write_eof()
         else:
             self._transport.close()
