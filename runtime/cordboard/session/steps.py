@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cordboard.contract.codec import encode
+from cordboard.contract.codec import DecodeError, encode
 from cordboard.contract.commands import Command
 from cordboard.contract.records import MAX_JOURNAL_RESULT, JournalEntry, StepError, size_of
 
@@ -104,18 +104,27 @@ class Journal:
         assert number is not None
         self._entries[number] = step
 
-    def add_read(self, entry: JournalEntry) -> None:
-        """A read that the handler took. Raises ValueError when it is not of this event, known, or too large."""
+    def check_read(self, entry: JournalEntry, path: str) -> None:
+        """Raises DecodeError for a read that is not of this event, is known, or is too large."""
         number = self.number(entry.id)
         if number is None or number in self._entries:
-            raise ValueError(f"journal entry {entry.id} is not of this event, or is known")
+            raise DecodeError(f"{path}.id", f"{entry.id!r} is not a new id of event {self.seq}")
         if size_of(encode(entry)) > MAX_JOURNAL_RESULT:
-            raise ValueError(f"journal entry {entry.id} ({entry.type}) is larger than {MAX_JOURNAL_RESULT} bytes")
+            raise DecodeError(path, f"{entry.type} has a result of more than {MAX_JOURNAL_RESULT} bytes")
+
+    def add_read(self, entry: JournalEntry) -> None:
+        """A read that the handler took, and that was checked."""
+        number = self.number(entry.id)
+        assert number is not None
         self._entries[number] = entry
 
     def commands(self) -> int:
         """How many commands were executed."""
         return sum(1 for entry in self._entries.values() if isinstance(entry, Step))
+
+    def failed(self) -> list[Step]:
+        """Commands that have failed so far."""
+        return [entry for entry in self._entries.values() if isinstance(entry, Step) and entry.status == "failed"]
 
     def entries(self) -> list[JournalEntry]:
         """All, in order."""

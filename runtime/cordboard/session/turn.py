@@ -71,8 +71,10 @@ class Turn:
     round: int = 0
     attempt: int = 1
     token: str = ""
-    state: Literal["invoked", "parked"] = "invoked"
+    state: Literal["invoked", "parked", "done"] = "invoked"
     waiting: tuple[str, ...] = ()
+    awaited: set[str] = field(default_factory=set)
+    """Every id it ever waited for: their failures were told to the handler."""
     parked: Timer | None = None
     invoked_at: float = 0.0
     seconds: list[float] = field(default_factory=list)
@@ -148,7 +150,7 @@ class Turns:
         turn = self.current
         if turn is not None and turn.state == "parked" and step.id in turn.waiting:
             self._resume(turn, now)
-        elif step.status == "failed" and (turn is None or turn.journal.get(step.id) is None):
+        elif step.status == "failed" and (turn is None or turn.state == "done" or turn.journal.get(step.id) is None):
             self._session.unawaited_failure(step, now)
 
     def abandon(self, now: float) -> None:
@@ -216,6 +218,11 @@ class Turns:
         if answer.reply is not None:
             answer.reply.content()
         seen: set[str] = set()
+        for index, entry in enumerate(answer.journal):
+            turn.journal.check_read(entry, f"journal[{index}]")
+            if entry.id in seen:
+                raise DecodeError(f"journal[{index}].id", f"{entry.id!r} stands twice")
+            seen.add(entry.id)
         for index, command in enumerate(answer.commands):
             self._check_command(turn, command, f"commands[{index}]", seen)
         known = seen | {entry.id for entry in turn.journal.entries()} | {entry.id for entry in answer.journal}
@@ -256,6 +263,10 @@ class Turns:
         if answer.state is not None:
             self.state = StateSnapshot(self.state.version + 1, answer.state.data)
         self._note_round(turn, "done", now)
+        turn.state = "done"
+        for step in turn.journal.failed():
+            if step.id not in turn.awaited:
+                session.unawaited_failure(step, now)
         session.execute(steps, now)
         if turn.posted.request:
             session.reply(turn.posted.request, answer.reply or Reply(204), now)
@@ -265,6 +276,7 @@ class Turns:
         session = self._session
         turn.state = "parked"
         turn.waiting = answer.waiting
+        turn.awaited.update(answer.waiting)
         turn.parked = session.services.timers.set(now + PARKED_LIMIT, self._parked_too_long)
         self._note_round(turn, "suspended", now)
         session.execute(steps, now)
