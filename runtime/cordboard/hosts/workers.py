@@ -166,13 +166,13 @@ class Pool:
         if self._closed:
             return
         if worker.failure is not None:
-            # an import that fails will fail again; a process that was killed deserves another try
-            if self._failures or not isinstance(worker.failure, FunctionCrashed):
-                self._fail(worker.failure)
-            delay = min(FIRST_BACKOFF * 2**self._failures, MAX_BACKOFF)
-            self._failures += 1
-            if self._retry is None:
+            if self._retry is None:  # workers that die together count as one failure
+                delay = min(FIRST_BACKOFF * 2**self._failures, MAX_BACKOFF)
+                self._failures += 1
                 self._retry = asyncio.get_running_loop().call_later(delay, self._try_again)
+            # an import that fails will fail again; processes that were killed deserve another try
+            if self._failures > 1 or not isinstance(worker.failure, FunctionCrashed):
+                self._fail(worker.failure)
         self.fill()
 
     def _try_again(self) -> None:

@@ -84,7 +84,7 @@ class Scenario(Generic[S]):
 
     def log_only(self, *events: EventType[Any, Any]) -> None:
         """Events that the edge writes to the session's log without an invocation; a handler for one wins."""
-        self._log_only += [event.name for event in events if event.name not in self._log_only]
+        self._log_only = list(dict.fromkeys([*self._log_only, *(event.name for event in events)]))
 
     def describe(self) -> Description:
         """What this function says of itself."""

@@ -131,7 +131,9 @@ class Session(Generic[S]):
         `fn` may take one argument: an idempotency key, the same in every attempt of this event.
         An exception of `fn` is raised as CommandFailed `once_failed`, here and in a replay alike.
         """
-        takes_key = bool(inspect.signature(fn).parameters)
+        needed = inspect.signature(fn).parameters.values()
+        # a parameter with a default is a captured value (`lambda day=day: …`), not a wish for the key
+        takes_key = any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed)
         idempotency_key = f"{self._turn.invocation.event.id}:{key}"
         result: T = await self._turn.once(key, lambda: fn(idempotency_key) if takes_key else fn())
         return result

@@ -216,7 +216,9 @@ class Turn:
         try:
             result = decode(object, encode(await perform()), path=f"once({key!r})")
             _check_size(result, f"once({key!r})")
-        except (Exception, ExceptionGroup) as error:
+        except OutsideTurn:  # a mistake in the code, which no `except CommandFailed` may hide
+            raise
+        except Exception as error:
             failure = StepError("once_failed", f"{type(error).__name__}: {error}")
             self._keep(step, "once", None, line, error=failure)
             raise CommandFailed(failure.code, failure.message, "once") from error
