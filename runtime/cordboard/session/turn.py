@@ -69,6 +69,8 @@ class Turn:
     objects: tuple[Any, ...]
     journal: Journal
     round: int = 0
+    logged: int = 0
+    """Log lines that earlier rounds brought; a replay logs them again and drops them."""
     attempt: int = 1
     token: str = ""
     state: Literal["invoked", "parked", "done"] = "invoked"
@@ -119,6 +121,7 @@ class Turns:
             self._fail("refused", f"the answer of {turn.function} was refused: {error}", now)
             return
         turn.seconds.append(now - turn.invoked_at)
+        turn.logged += len(answer.logs)
         self._log(turn, answer, now)
         if answer.status == "failed":
             assert answer.error is not None
@@ -183,6 +186,7 @@ class Turns:
             now=turn.now_text,
             attempt=turn.attempt,
             round=turn.round,
+            logged=turn.logged,
             release=session.release.id,
             deadline_ms=round(turn.route.timeout * 1000),
             state=self.state,
