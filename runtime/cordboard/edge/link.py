@@ -5,6 +5,7 @@ Lines are bounded, writes never block: a link whose peer does not read is closed
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from cordboard.contract.link import LINK_LINE
 
 MAX_UNSENT: Final = 4 * 1024 * 1024  # bytes waiting for a peer that does not read; seconds of a full edge's messages
 MAX_SOCKET_PATH: Final = 107  # bytes; sockaddr_un holds 108 with the zero (Linux; 104 on macOS)
+
+log = logging.getLogger(__name__)
 
 
 class LineTooLong(ValueError):
@@ -81,8 +84,12 @@ class Link(asyncio.Protocol):
             self.close(str(error))
             return
         for line in lines:
-            if not self.closing:
+            if self.closing:
+                return
+            try:
                 self._on_line(line)
+            except Exception:  # a mistake at one message must not end the link and every call on it
+                log.exception("a message on the link was not understood")
 
     @property
     def closing(self) -> bool:

@@ -36,7 +36,8 @@ from cordboard.session.effects import (
     WriteTranscript,
 )
 
-GOOD_BYE: Final = 7.0  # seconds for all calls to end at shutdown; the supervisor kills after 8
+RETRY_TIMER: Final = 0.1  # seconds after a failed timer: one that stays due must not take the whole core
+GOOD_BYE: Final = 6.0  # seconds for all calls to end at shutdown; the supervisor kills after 8
 FORMER_LIFE: Final = 2.0  # seconds beyond the lease after which no plane writes for a former life
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class ControlProcess:
         self.links: PlaneLinks | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
+        self._not_before = 0.0
         self._changed = asyncio.Event()
         self._closed = False
 
@@ -184,8 +186,14 @@ class ControlProcess:
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, None
-        self._engine.on_timer(self._loop.time())
-        self._drain()
+        now = self._loop.time()
+        try:
+            self._engine.on_timer(now)
+        except BaseException:
+            self._not_before = now + RETRY_TIMER
+            raise  # to the loop, which logs it
+        finally:
+            self._drain()
 
     # --- what goes out
 
@@ -194,6 +202,8 @@ class ControlProcess:
             self._perform(effect)
         self._changed.set()
         at = self._engine.next_timer()
+        if at is not None and at < self._not_before:
+            at = self._not_before
         if at == self._timer_at or self._closed:
             return
         if self._timer is not None:

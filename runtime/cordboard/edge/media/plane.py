@@ -112,8 +112,10 @@ class Plane:
         now = self._loop.time()
         self._engine.tick_late(max(0.0, now - self._timer_at))
         self._timer, self._timer_at = None, None
-        self._engine.on_timer(now)
-        self._drain()
+        try:
+            self._engine.on_timer(now)
+        finally:  # a mistake in one call's tick is logged by the loop; the wheel turns on for the others
+            self._drain()
         if self._collect:
             self._collect = False
             gc.collect(0)

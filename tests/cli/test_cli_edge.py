@@ -1,0 +1,202 @@
+"""`cordboard edge` and `cordboard dev` as users start them: real processes, the seed's functions, the stand-in."""
+
+import asyncio
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cordboard.phone.softphone import Softphone
+
+PATIENCE = 30.0
+"""Seconds until a test gives up; every wait ends as soon as its event is there."""
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in held]
+    for one in held:
+        one.close()
+    return ports
+
+
+def _group(leader: int) -> list[int]:
+    """Living processes of a process group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[2]) == leader and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+class Command:
+    """`cordboard …` in a process group of its own, as a terminal would run it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        self.errors = (self.folder / "stderr").open("w")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cordboard.cli.main", *words],
+            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            process_group=0, env={**os.environ, "NO_COLOR": "1", "CORDBOARD_HTTP__METRICS__LISTEN": self.metrics()},
+        )  # fmt: skip
+        return self.process
+
+    def metrics(self) -> str:
+        return f"127.0.0.1:{_free_ports(1)[0]}"
+
+    def log(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+    def lines_until(self, part: str) -> list[str]:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line.rstrip("\n"))
+            if part in line:
+                return lines
+        raise AssertionError(f"no {part!r} in {lines}; {self.log()}")
+
+    def close(self) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+        self.errors.close()
+        give_up = time.monotonic() + PATIENCE
+        while _group(self.process.pid):
+            assert time.monotonic() < give_up, "a process is left"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    shutil.copytree(REPOSITORY / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "template.yaml", tmp_path)
+    command = Command(tmp_path)
+    yield command
+    command.close()
+
+
+async def _listen_to_agent(sip: int) -> None:
+    async with Softphone() as phone:
+        call = await phone.call(f"sip:+18005550100@127.0.0.1:{sip}")
+        await call.wait_answered(PATIENCE)
+        await call.hears_voice(within=PATIENCE)
+        call.hangup()
+        await call.wait_ended(PATIENCE)
+
+
+def test_dev_takes_a_call_reloads_and_ends_with_ctrl_c(command: Command) -> None:
+    sip, port, line = _free_ports(3)
+    process = command.start("dev", "--sip", str(sip), "--port", str(port), "--line-port", str(line))
+    welcome = command.lines_until("reloading")
+    assert welcome[0] == f"ready sip:127.0.0.1:{sip} http://127.0.0.1:{port}"
+    assert "CARTESIA_API_KEY was missing" in command.log()
+    asyncio.run(_listen_to_agent(sip))
+    events = command.lines_until("call.ended")
+    assert any("call.alerting:caller" in line for line in events)
+    with (command.folder / "functions" / "line_agent.py").open("a") as file:
+        file.write("\nRELOADED = True\n")
+    give_up = time.monotonic() + PATIENCE
+    while "takes new calls" not in command.log():
+        assert time.monotonic() < give_up, command.log()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C: the whole group
+    assert process.wait(10.0) == 0
+    command.close()
+    assert "Traceback" not in command.log()
+
+
+def test_edge_says_ready_once_as_json_and_ends_with_sigterm(command: Command) -> None:
+    sip, port, rtp = _free_ports(3)
+    (command.folder / "cordboard.toml").write_text(
+        f"""
+        [edge]
+        planes = 1
+        [http.public]
+        listen = "127.0.0.1:{port}"
+        [sip]
+        udp = "127.0.0.1:{sip}"
+        rtp = {{bind = "127.0.0.1", ports = "{min(rtp, 65_000) & ~1}-{(min(rtp, 65_000) & ~1) + 99}"}}
+        """
+    )
+    process = command.start("edge", "--json", "--planes", "2", "--log-format", "text")
+    ready = json.loads(command.lines_until("ready")[0])
+    assert ready == {"ready": {"sip": f"127.0.0.1:{sip}", "url": f"http://127.0.0.1:{port}"}}
+    assert sum("cordboard.edge.media" in _command_line(pid) for pid in _group(process.pid)) == 2
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection.request("POST", "/control/nobody", b"{}", {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 404
+    connection.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10.0) == 0
+
+
+def test_a_taken_port_is_named_with_its_key(command: Command) -> None:
+    (public,) = _free_ports(1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        (command.folder / "cordboard.toml").write_text(
+            f'[http.public]\nlisten = "127.0.0.1:{public}"\n[sip]\nudp = "127.0.0.1:{other.getsockname()[1]}"\n'
+        )
+        process = command.start("edge")
+        assert process.wait(PATIENCE) == 2
+    assert "sip.udp: 127.0.0.1:" in command.log()
+    assert "set another sip.udp" in command.log()
+
+
+def test_a_broken_function_is_named(command: Command) -> None:
+    (command.folder / "functions" / "http_request" / "app.py").write_text("def broken(:\n")
+    public, sip = _free_ports(2)
+    (command.folder / "cordboard.toml").write_text(
+        f'[http.public]\nlisten = "127.0.0.1:{public}"\n[sip]\nudp = "127.0.0.1:{sip}"\n'
+    )
+    process = command.start("edge")
+    assert process.wait(PATIENCE) == 1
+    assert "HttpRequest" in command.log()
+    listed = subprocess.run(
+        [sys.executable, "-m", "cordboard.cli.main", "functions", "list"],
+        cwd=command.folder, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert listed.returncode == 1
+    assert "HttpRequest" in listed.stderr
+    assert "Traceback" not in listed.stderr
+
+
+@pytest.mark.parametrize("host", ["in_process", "workers"])
+def test_functions_list_shows_what_each_listens_to(command: Command, host: str) -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "cordboard.cli.main", "functions", "list", "--json"],
+        cwd=command.folder, capture_output=True, text=True, check=True, timeout=PATIENCE,
+        env={**os.environ, "CORDBOARD_FUNCTIONS__HOST": host},
+    )  # fmt: skip
+    found = {line["function"]: line for line in map(json.loads, listed.stdout.splitlines())}
+    assert set(found) == {"CallAlerting", "HttpRequest", "WebsocketClose"}
+    assert found["CallAlerting"]["description"]["scenario"] == "line-agent"
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
