@@ -76,14 +76,15 @@ class Command:
         raise AssertionError(f"no {part!r} in {lines}; {self.log()}")
 
     def close(self) -> None:
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None:
             return
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         self.errors.close()
         give_up = time.monotonic() + PATIENCE
-        while _group(self.process.pid):
+        while _group(process.pid):
             assert time.monotonic() < give_up, "a process is left"
             time.sleep(0.02)
 
@@ -123,7 +124,7 @@ def test_dev_takes_a_call_reloads_and_ends_with_ctrl_c(command: Command) -> None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C: the whole group
     assert process.wait(10.0) == 0
-    command.close()
+    command.close()  # nothing of the group is left
     assert "Traceback" not in command.log()
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cordboard.edge.control.process import GOOD_BYE
+from cordboard.edge.supervisor import STOP_CONTROL, STOP_REST
+
 PATIENCE = 15.0
 """Seconds until a test gives up; every wait ends as soon as its event is there."""
 
@@ -42,7 +45,8 @@ class Family:
         self.log.touch()
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, **children: str) -> "subprocess.Popen[str]":
+    def start(self, patience: tuple[float, float] | None = None, **children: str) -> "subprocess.Popen[str]":
+        """`patience`: other seconds for control and for the rest to end."""
         specs = []
         for name, code in children.items():
             program = f"NAME = {name!r}\nLOG = {str(self.log)!r}\n{PRELUDE}\n{textwrap.dedent(code)}"
@@ -51,7 +55,9 @@ class Family:
             specs.append(f"Child({name!r}, {argv!r}, first_to_end={first}, reports_ready={first})")
         main = (
             "import logging, sys\n"
+            "from cordboard.edge import supervisor\n"
             "from cordboard.edge.supervisor import Child, Supervisor\n"
+            f"supervisor.STOP_CONTROL, supervisor.STOP_REST = {patience or (STOP_CONTROL, STOP_REST)}\n"
             "logging.basicConfig()\n"
             "ready = lambda what: print('ready', what['sip'], what['url'], flush=True)\n"
             f"sys.exit(Supervisor([{', '.join(specs)}], ready).run())\n"
@@ -155,12 +161,18 @@ def test_the_second_signal_kills(family: Family) -> None:
     family.wait_gone()
 
 
-def test_what_does_not_end_is_killed_within_ten_seconds(family: Family) -> None:
-    process = family.start(plane=STUBBORN, control=STUBBORN)
+def test_what_does_not_end_is_killed(family: Family) -> None:
+    process = family.start((0.5, 0.3), plane=STUBBORN, control=STUBBORN)
     family.wait_for("start", 2)
     process.send_signal(signal.SIGTERM)
-    process.wait(10.0)  # DESIGN §6; raises TimeoutExpired
+    assert process.wait(PATIENCE) == 0
+    assert family.lines("term") == ["term control", "term plane"]
     family.wait_gone()
+
+
+def test_everything_is_gone_within_ten_seconds_by_design() -> None:
+    assert GOOD_BYE < STOP_CONTROL
+    assert STOP_CONTROL + STOP_REST < 10.0  # DESIGN §6
 
 
 def test_a_child_that_cannot_start_ends_the_whole_with_its_code(family: Family) -> None:
