@@ -5,7 +5,6 @@ so that its idle timer and its voice detection see an unbroken stream (cartesia-
 """
 
 import random
-from collections import deque
 from typing import Literal
 
 from cordboard.agents.line import LineConnection, State
@@ -17,8 +16,11 @@ from .ledger import Reason
 
 FORMS: dict[str, Format] = {"mulaw_8000": PCMU_8000, "pcm_16000": L16_16000}
 
-HOLD_BACK = 10
-"""Frames of caller audio kept before the ack: 200 ms (DESIGN §1)."""
+HOLD_BACK = 0.2
+"""Seconds of caller audio kept before the ack, the newest (DESIGN §1)."""
+
+STEP = 1e-6
+"""Seconds between the moments of two events that came together: far above the resolution of the clock's float."""
 
 SILENCE_AFTER = 0.1
 """Seconds without caller audio after which silence is fed instead; one upkeep round."""
@@ -38,7 +40,7 @@ class Agent:
 
     def __init__(self, message: AgentOpen, rng: random.Random, now: float, connect_timeout: float) -> None:
         self.unit = message.agent
-        self.session = message.agent.split("/", 1)[0]
+        self.session, _, self.name = message.agent.partition("/")
         self.line = LineConnection(
             base_url=message.base_url,
             agent_id=message.agent_id,
@@ -63,10 +65,14 @@ class Agent:
         self.turn_over = True
         self.speaking = False
         self.last_audio = 0.0
-        self.acked = False
         self.closed = False
-        self._held: deque[bytes] = deque(maxlen=HOLD_BACK)
+        self.flooded = False
+        """Audio was dropped as overflow."""
+        self._turn_began = 0.0
+        self._sounding = 0.0
+        """When its queue was last seen not empty."""
         self._fed_at = now
+        self._stamp = now
 
     @property
     def form(self) -> Format:
@@ -77,15 +83,23 @@ class Agent:
         """Every cord it ever spoke into."""
         return [*self._past, *([self.cord] if self.cord is not None else [])]
 
+    def stamp(self, now: float) -> float:
+        """A moment of its own for each event, so that a position falls between those of one segment of TCP."""
+        self._stamp = max(now, self._stamp + STEP)
+        return self._stamp
+
     def said(self, audio: bytes, now: float) -> bool:
         """Audio came; True when it is the first after a pause."""
         if self.cord is None:
             self.cord = Cord(self.unit, "", self.form)
-        waits = not self.cord.sink and not self._unbridged and self.cord.seconds < WAIT_FOR_ROUTE
-        if self.cord.sink or waits:
-            self.cord.push(audio, now, self.turn)
-        else:
-            self.cord.refuse(audio, self.turn, "unbridged")
+        if not self.cord.sink:
+            room = 0 if self._unbridged else round(WAIT_FOR_ROUTE * self.form.rate) - self.cord.queued
+            kept = max(0, room) * self.form.bytes_per_sample
+            if len(audio) > kept:
+                self.cord.refuse(audio[kept:], self.turn, "unbridged")
+                audio = audio[:kept]
+        if audio and self.cord.push(audio, now, self.turn):
+            self.flooded = True
         self.last_audio = now
         self.turn_over = False
         first = not self.speaking
@@ -109,36 +123,53 @@ class Agent:
         self.cord.connect(sink, form)
         return self.cord
 
-    def turn_event(self, kind: Literal["started", "ended"], turn: str) -> None:
+    def turn_event(self, kind: Literal["started", "ended"], turn: str, now: float) -> None:
         """A turn of the assistant began or is over."""
         self.text = ""
         if kind == "started":
             self.turn = turn
+            self._turn_began = now
         self.turn_over = kind == "ended"
 
     def text_delta(self, text: str) -> None:
         """More of the open turn's text."""
         self.text = (self.text + text)[:MAX_TEXT]
 
-    def over(self, now: float, last_sent: float) -> bool:
-        """Its turn is over and heard."""
+    def over(self, now: float, since: float) -> bool:
+        """Its turn is over and heard; without `turn_ended`: nothing came for a while, `since` included."""
         if self.cord is not None and not self.cord.empty:
             return False
-        return self.turn_over or self.closed or now - max(self.last_audio, last_sent) >= TURN_OVER
+        return self.turn_over or self.closed or now - max(self.last_audio, self._turn_began, since) >= TURN_OVER
 
-    def hear(self, audio: bytes, now: float) -> None:
-        """Caller audio in the agent's format."""
+    def fell_silent(self, now: float) -> bool:
+        """Once for each stretch of audio: it is heard, and no more came for a second."""
+        if self.cord is not None and not self.cord.empty:
+            self._sounding = now
+            return False
+        if not self.speaking or not (self.closed or now - max(self.last_audio, self._sounding) >= MEDIA_ENDED):
+            return False
+        self.speaking = False
+        return True
+
+    def hear(self, frame: bytes, now: float) -> None:
+        """Caller audio, in the format of the leg that feeds it."""
+        ear = self.ear
+        if ear is None:
+            return
         if self.line.state is State.LIVE:
-            self.line.send_audio(audio, now)
+            self.line.send_audio(ear.pass_through(frame, now), now)
             self._fed_at = now
-        elif not self.closed:
-            self._held.append(audio)
+        elif self.line.state in (State.CLOSING, State.CLOSED):
+            ear.refuse(frame, "", "ended")
+        else:
+            ear.push(frame, now)
+            while ear.seconds > HOLD_BACK:
+                ear.drop_due("overflow")
 
     def release_held(self, now: float) -> None:
         """The ack came."""
-        self.acked = True
-        while self._held:
-            self.line.send_audio(self._held.popleft(), now)
+        if self.ear is not None and not self.ear.empty:
+            self.line.send_audio(self.ear.take_all(), now)
         self._fed_at = now
 
     def feed_silence(self, now: float) -> None:

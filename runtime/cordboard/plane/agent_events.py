@@ -7,92 +7,107 @@ from cordboard.contract import link
 
 from . import effects
 from .agent import Agent
+from .board import Board
+from .cord import FLOOD_SECONDS
 
 if TYPE_CHECKING:
-    from .engine import PlaneEngine
+    from .agents import Agents
 
 
 class AgentEvents:
     """Reads an agent's protocol object dry and acts."""
 
-    def __init__(self, engine: "PlaneEngine") -> None:
-        self._engine = engine
+    def __init__(self, board: Board, agents: "Agents") -> None:
+        self._board = board
+        self._agents = agents
 
     def pump(self, agent: Agent, now: float) -> None:
         """Handle everything that its protocol object has to say, and write what it wants written."""
         heard = False
         while (event := agent.line.next_event()) is not None:
+            at = agent.stamp(now)
             if isinstance(event, events.Audio):
                 heard = True
-                if agent.said(event.payload, now):
-                    sink = agent.cord.sink if agent.cord is not None else ""
-                    self._engine.send(link.MediaNote("media.started", agent.unit, sink))
+                self._said(agent, event.payload, at)
             else:
-                if heard and agent.cord is not None and agent.cord.sink:
-                    self._engine.kick(agent.cord.sink, now)
-                    heard = False
-                self._tell(agent, event, now)
-        if heard and agent.cord is not None and agent.cord.sink:
-            self._engine.kick(agent.cord.sink, now)
+                if heard and not isinstance(event, events.Clear):  # what is cleared at once is not begun
+                    self._kick(agent, now)
+                heard = False
+                self._tell(agent, event, at, now)
+        if heard:
+            self._kick(agent, now)
         self.flush(agent, now)
+
+    def _said(self, agent: Agent, audio: bytes, at: float) -> None:
+        flooded = agent.flooded
+        if agent.said(audio, at):
+            sink = agent.cord.sink if agent.cord is not None else ""
+            self._board.send(link.MediaNote("media.started", agent.unit, sink))
+        if agent.flooded and not flooded:
+            problem = {"agent": agent.name, "limit_s": FLOOD_SECONDS}
+            self._board.note(agent.session, "ledger", "the agent floods: audio is dropped", problem, at)
+
+    def _kick(self, agent: Agent, now: float) -> None:
+        if agent.cord is not None and agent.cord.sink:
+            self._board.kick(agent.cord.sink, now)
 
     def flush(self, agent: Agent, now: float) -> None:
         """Write what the protocol object wants written."""
         for data in agent.line.data_to_send(now):
-            self._engine.effect(effects.AgentWrite(agent.unit, data))
+            self._board.effect(effects.AgentWrite(agent.unit, data))
 
-    def _tell(self, agent: Agent, event: Any, now: float) -> None:
-        engine = self._engine
+    def _tell(self, agent: Agent, event: Any, at: float, now: float) -> None:
+        board = self._board
         match event:
             case events.Opened():
-                engine.done(agent.opening, result={"web_socket_id": event.web_socket_id})
+                board.done(agent.opening, result={"web_socket_id": event.web_socket_id})
                 agent.opening = None
             case events.HttpResponse():
                 data = {"status": event.status, "body": event.body}
-                engine.send(link.AgentSaid(agent.unit, "agent.http_response", data, now))
+                board.send(link.AgentSaid(agent.unit, "agent.http_response", data, at))
             case events.Acked():
                 agent.release_held(now)
-                engine.done(agent.starting, result={"call_id": event.call_id, "stream_id": event.stream_id})
+                board.done(agent.starting, result={"call_id": event.call_id, "stream_id": event.stream_id})
                 agent.starting = None
-                engine.send(link.AgentSaid(agent.unit, "agent.ack", event.data, now))
+                board.send(link.AgentSaid(agent.unit, "agent.ack", event.data, at))
             case events.Clear():
-                engine.clear_agent(agent, None, now, "agent")
-                engine.send(link.AgentSaid(agent.unit, "agent.clear", event.data, now))
+                self._agents.clear(agent, None, now, "agent")
+                board.send(link.AgentSaid(agent.unit, "agent.clear", event.data, at))
             case events.Dtmf():
                 if agent.cord is not None and agent.cord.sink:
-                    engine.digits_to_leg(agent.cord.sink, event.digit, now)
-                engine.send(link.AgentSaid(agent.unit, "agent.dtmf", event.data, now))
+                    board.pass_digit(agent.cord.sink, event.digit, now)
+                board.send(link.AgentSaid(agent.unit, "agent.dtmf", event.data, at))
             case events.Custom():
-                engine.send(link.AgentSaid(agent.unit, "agent.custom", event.data, now))
+                board.send(link.AgentSaid(agent.unit, "agent.custom", event.data, at))
             case events.Transfer():
-                engine.send(link.AgentSaid(agent.unit, "agent.transfer", event.data, now))
+                board.send(link.AgentSaid(agent.unit, "agent.transfer", event.data, at))
             case events.TurnStarted():
                 if event.role == "assistant":
-                    agent.turn_event("started", event.id)
-                engine.send(link.AgentSaid(agent.unit, "agent.turn_started", event.data, now))
+                    agent.turn_event("started", event.id, at)
+                board.send(link.AgentSaid(agent.unit, "agent.turn_started", event.data, at))
             case events.TurnEnded():
                 if event.role == "assistant":
-                    agent.turn_event("ended", event.id)
-                engine.send(link.AgentSaid(agent.unit, "agent.turn_ended", event.data, now))
+                    agent.turn_event("ended", event.id, at)
+                board.send(link.AgentSaid(agent.unit, "agent.turn_ended", event.data, at))
             case events.TextDelta():
                 agent.text_delta(event.text)  # not told word by word: the text stands in turn_ended
             case events.ErrorMessage():
                 data = {"message": event.message, "fatal": event.fatal, **event.data}
-                engine.send(link.AgentSaid(agent.unit, "agent.websocket_error", data, now))
+                board.send(link.AgentSaid(agent.unit, "agent.websocket_error", data, at))
             case events.Unknown():
-                engine.send(link.AgentSaid(agent.unit, "agent.unknown", event.data, now))
+                board.send(link.AgentSaid(agent.unit, "agent.unknown", event.data, at))
             case events.Closed():
                 self._closed(agent, event, now)
 
     def _closed(self, agent: Agent, event: events.Closed, now: float) -> None:
-        engine = self._engine
+        board = self._board
         self.flush(agent, now)
-        engine.effect(effects.AgentDisconnect(agent.unit))
+        board.effect(effects.AgentDisconnect(agent.unit))
         problem = f"the agent's socket closed: {event.code} {event.reason}".rstrip()
-        engine.fail(agent.opening, "connect_failed", problem)
-        engine.fail(agent.starting, "not_acked", problem)
+        board.fail(agent.opening, "connect_failed", problem)
+        board.fail(agent.starting, "not_acked", problem)
         agent.opening = agent.starting = None
         if agent.text:
-            engine.send(link.TurnCut(agent.unit, agent.turn, agent.text, now))
-        engine.drop_agent(agent, now)
-        engine.send(link.AgentGone(agent.unit, event.code, event.reason, event.by, event.expected))
+            board.send(link.TurnCut(agent.unit, agent.turn, agent.text, now))
+        self._agents.drop(agent, now)
+        board.send(link.AgentGone(agent.unit, event.code, event.reason, event.by, event.expected))

@@ -148,12 +148,19 @@ class Cord:
         self.last_push = now
         return self._chain.process(data)
 
+    def take_all(self) -> bytes:
+        """All that waits, for the sink, in its format."""
+        return self._chain.process(self._take(self._bytes, None))
+
     def drop_due(self, reason: Reason) -> None:
         """What is due now goes elsewhere than to the sink (digits are being sent, the sink is on hold)."""
         self._take(min(self.form.bytes_per_frame, self._bytes), reason)
 
     def clear(self, before: float | None = None) -> int:
-        """Drop what waits, or what came up to the moment `before`; returns the samples. Filters start anew."""
+        """Drop what waits, or what came up to the moment `before`; returns the samples.
+
+        Filters start anew, unless later audio is being heard already: that goes on unbroken.
+        """
         dropped = 0
         while self._queue and (before is None or self._queue[0].at <= before):
             chunk = self._queue.popleft()
@@ -162,7 +169,8 @@ class Cord:
             self._head = 0
             self._ledger.clear(samples, chunk.turn)
             dropped += samples
-        self._chain.reset()
+        if dropped or not self._queue:
+            self._chain.reset()
         return dropped
 
     def discard(self, reason: Reason) -> int:

@@ -6,8 +6,10 @@ RFC 3551 §4.1: marker on the first packet of a spurt, the timestamp runs on), a
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cordboard.contract.link import LegMedia
 from cordboard.media import g711
@@ -21,7 +23,7 @@ from cordboard.media.tones import ToneSource
 
 from .cord import Cord
 from .effects import Address, Packet
-from .pacing import FRAME
+from .pacing import FRAME, TICK
 from .recording import Recording
 
 FORMS: dict[str, Format] = {"PCMU": PCMU_8000, "PCMA": PCMA_8000}
@@ -43,6 +45,12 @@ RELATCH = 5.0
 SAME_DIGIT = 1.0
 """Seconds in which a digit by INFO and by RFC 4733 is the same key press."""
 
+MAX_SINGLE = 32
+"""Key presses remembered in that time: three times what fingers do, with both methods."""
+
+Method = Literal["rtp", "info"]
+"""How a digit came: RFC 4733 or SIP INFO."""
+
 VOICE_BATCH = 10
 """Frames measured for voice at once: numpy's price is per call, not per sample."""
 
@@ -54,15 +62,19 @@ START_FRAMES = 2
 class Digits:
     """Digits heard lately, to count those of two methods once."""
 
-    last: dict[str, tuple[str, float]] = field(default_factory=dict)
+    single: deque[tuple[str, Method, float]] = field(default_factory=deque)
+    """Key presses that only one method told so far, the oldest first."""
 
-    def fresh(self, digit: str, method: str, now: float) -> bool:
-        """Whether this is another key press than the last one of the other method."""
-        other = next((seen for m, seen in self.last.items() if m != method), None)
-        self.last[method] = (digit, now)
-        if other is not None and other[0] == digit and now - other[1] < SAME_DIGIT:
-            self.last.pop("info" if method == "rtp" else "rtp", None)
-            return False
+    def fresh(self, digit: str, method: Method, now: float) -> bool:
+        """Whether this is another key press than those that the other method told."""
+        while self.single and now - self.single[0][2] >= SAME_DIGIT:
+            self.single.popleft()
+        for place, (known, by, _) in enumerate(self.single):
+            if known == digit and by != method:
+                del self.single[place]
+                return False
+        if len(self.single) < MAX_SINGLE:
+            self.single.append((digit, method, now))
         return True
 
 
@@ -71,7 +83,7 @@ class Leg:
 
     def __init__(self, unit: str, port: int, rng: random.Random, now: float, wall: Callable[[float], float]) -> None:
         self.unit = unit
-        self.session = unit.split("/", 1)[0]
+        self.session, _, self.name = unit.partition("/")
         self.port = port
         self.media = LegMedia(unit, port)
         self.form = PCMU_8000
@@ -92,12 +104,14 @@ class Leg:
         self.reported_silent = False
         self.last_heard = now
         self.last_sent = -1.0
+        self._made = now
         self._wall = wall
         self._rng = rng
         self._stream = RtpStream(rng, 0)
         self._clock = now
         """When the stream's timestamp is due."""
         self._latched: Address | None = None
+        self._rtp_heard = now
         self._jitter = JitterBuffer()
         self._dtmf_in = DtmfReceiver()
         self._dtmf_out: DtmfSender | None = None
@@ -115,8 +129,8 @@ class Leg:
         self.media = media
         self.form = FORMS[media.codec]
         if media.remote:
-            self.remote = (str(media.remote[0]), int(media.remote[1]))
-            if self._latched is not None and self._latched[0] != self.remote[0]:
+            former, self.remote = self.remote, (str(media.remote[0]), int(media.remote[1]))
+            if former is not None and former != self.remote:
                 self._latched = None
         if media.remote_rtcp:
             self.remote_rtcp = (str(media.remote_rtcp[0]), int(media.remote_rtcp[1]))
@@ -194,6 +208,7 @@ class Leg:
             return
         for report in parse_rtcp(data):
             self.last_heard = now
+            self.reported_silent = False
             if isinstance(report, SenderReport):
                 self.stats.receive_sr(report, now)
 
@@ -267,6 +282,8 @@ class Leg:
 
     def tick(self, now: float, packets: list[Packet]) -> bool:
         """Send what is due; False when there was nothing (the spurt is over)."""
+        if now < self._clock - TICK - 1e-6:
+            return True  # a tick made up for, older than the spurt
         cord = self.cord
         if not self.may_send:
             if cord is not None and self.remote is not None:
@@ -329,7 +346,7 @@ class Leg:
 
     def upkeep(self, now: float, packets: list[Packet], keep_alive: Cord) -> None:
         """Each 100 ms: keep-alive and reports."""
-        if self.may_send and now - max(self.last_sent, 0.0) >= KEEP_ALIVE and self.media.answered:
+        if self.may_send and now - max(self.last_sent, self._made) >= KEEP_ALIVE and self.media.answered:
             keep_alive.push(self.form.silence, now)
             sound = keep_alive.pull(now)
             if sound is not None:
@@ -368,12 +385,12 @@ class Leg:
         return f"{self._stream.ssrc:08x}@cordboard"
 
     def _accept(self, source: Address, now: float) -> bool:
-        if self._latched is None or (source != self._latched and now - self.last_heard > RELATCH):
-            self._latched = source
-            return True
-        if source != self._latched:
+        if self._latched is None or source == self.remote or now - self._rtp_heard > RELATCH:
+            self._latched = source  # the address that was signalled always may
+        elif source != self._latched:
             self.strangers += 1
             return False
+        self._rtp_heard = now
         return True
 
     def _as_ulaw(self, data: bytes) -> bytes:

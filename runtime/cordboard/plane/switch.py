@@ -57,13 +57,14 @@ class Switch:
         """The cord of the silent frames that keep a path open."""
         cord = self._keep_alives.get(leg.unit)
         if cord is None or cord.form != leg.form:
+            if cord is not None:
+                self._keep(cord.entry(), leg.session)
             cord = self._keep_alives[leg.unit] = Cord(KEEP_ALIVE, leg.unit, leg.form)
         return cord
 
     def route(self, source: str, sink: str) -> None:
-        """`sink` hears `source`. Raises RouteRefused, UnsupportedConversion."""
-        if source == sink:
-            raise RouteRefused("a unit cannot hear itself")
+        """`sink` hears `source`. Raises RouteRefused."""
+        self._check(source, sink)
         from_leg, to_leg = self._legs.get(source), self._legs.get(sink)
         from_agent, to_agent = self._agents.get(source), self._agents.get(sink)
         if from_leg is not None and to_agent is not None:
@@ -76,17 +77,31 @@ class Switch:
             missing = source if from_leg is None and from_agent is None else sink
             raise RouteRefused(f"{missing} is not here, or two agents were to be joined")
 
+    @staticmethod
+    def _check(source: str, sink: str) -> None:
+        if source == sink:
+            raise RouteRefused("a unit cannot hear itself")
+        if source.split("/", 1)[0] != sink.split("/", 1)[0]:
+            raise RouteRefused("units of two sessions do not meet")
+
     def unroute(self, source: str, sink: str, reason: Reason) -> None:
         """Undo a route; none there: nothing happens."""
         ears = self._ears.get(source, {})
         if sink in ears:
-            self._stop_feeding(source, ears[sink])
+            self._stop_feeding(source, ears[sink], reason)
         leg = self._legs.get(sink)
         if leg is not None and leg.source is not None and leg.source.source == source:
             self._take_source(leg, reason)
 
     def set_fallback(self, leg: Leg, source: str) -> None:
-        """What a leg hears while it has no source: ringback, another leg's early media, or nothing."""
+        """What a leg hears while it has no source: ringback, another leg's early media, or nothing.
+
+        Raises RouteRefused for a leg that is not here.
+        """
+        if source and source != RINGBACK:
+            self._check(source, leg.unit)
+            if source not in self._legs:
+                raise RouteRefused(f"{source} is not here")
         if leg.fallback is not None and leg.fallback.source == source:
             return
         self._drop_fallback(leg)
@@ -97,8 +112,8 @@ class Switch:
             cord = Cord(RINGBACK, "", PCMU_8000)
             cord.connect(leg.unit, leg.form)
             leg.fallback = cord
-        elif source and (early := self._legs.get(source)) is not None:
-            leg.fallback = self._line(early, leg)
+        elif source:
+            leg.fallback = self._line(self._legs[source], leg)
 
     def form_changed(self, leg: Leg) -> None:
         """A leg's codec may have changed: its cords get new chains."""
@@ -111,20 +126,25 @@ class Switch:
         for sink in list(self._lines.get(leg.unit, {})):
             cord = self._lines[leg.unit][sink]
             if cord.form != leg.form:
-                self._join(leg, self._legs[sink])
+                other = self._legs[sink]
+                if other.fallback is cord:
+                    other.fallback = self._line(leg, other)
+                else:
+                    other.source = self._line(leg, other)
 
     def agent_form_changed(self, agent: Agent) -> None:
         """`start` chose a format: what was routed before gets its chains."""
         for leg, ears in self._ears.items():
             if agent.unit in ears:
                 self._feed(self._legs[leg], agent)
+                break
         if agent.cord is not None and agent.cord.form != agent.form and agent.cord.sink:
             self._speak(agent, self._legs[agent.cord.sink])
 
     def leg_gone(self, leg: Leg) -> None:
         """A leg is over: its cords end."""
         for agent in self.agents_hearing(leg.unit):
-            self._stop_feeding(leg.unit, agent)
+            self._stop_feeding(leg.unit, agent, "ended")
         self._ears.pop(leg.unit, None)
         for sink in list(self._lines.get(leg.unit, {})):
             other = self._legs[sink]
@@ -142,8 +162,8 @@ class Switch:
 
     def agent_gone(self, agent: Agent) -> None:
         """An agent's socket is closed: it hears nothing more; what it said is heard out."""
-        for leg in [leg for leg, ears in self._ears.items() if agent.unit in ears]:
-            del self._ears[leg][agent.unit]
+        if agent.ear is not None:
+            self._stop_feeding(agent.ear.source, agent, "ended")
 
     def forget(self, session: str) -> None:
         """Nothing of a session is left."""
@@ -157,7 +177,9 @@ class Switch:
     def _feed(self, leg: Leg, agent: Agent) -> None:
         if agent.ear is not None:
             former = agent.ear.source
-            self._stop_feeding(former, agent)
+            if former == leg.unit and agent.ear.form == leg.form and agent.ear.chain.sink == agent.form:
+                return
+            self._stop_feeding(former, agent, "replaced")
             if former != leg.unit:
                 self._replaced(former, agent.unit, leg.unit)
         cord = Cord(leg.unit, "", leg.form, live=True)
@@ -165,8 +187,9 @@ class Switch:
         agent.ear = cord
         self._ears.setdefault(leg.unit, {})[agent.unit] = agent
 
-    def _stop_feeding(self, leg: str, agent: Agent) -> None:
+    def _stop_feeding(self, leg: str, agent: Agent, reason: Reason) -> None:
         if agent.ear is not None:
+            agent.ear.discard(reason)
             self._keep(agent.ear.entry(), agent.session)
             agent.ear = None
         self._ears.get(leg, {}).pop(agent.unit, None)
@@ -176,6 +199,8 @@ class Switch:
         sink.source = self._line(source, sink)
 
     def _speak(self, agent: Agent, sink: Leg) -> None:
+        if agent.cord is not None and sink.source is agent.cord and agent.cord.form == agent.form:
+            return
         self._give_source(sink, agent.unit)
         if agent.cord is not None and agent.cord.sink and agent.cord.sink != sink.unit:
             former = self._legs.get(agent.cord.sink)
@@ -202,7 +227,9 @@ class Switch:
         return cord
 
     def _give_source(self, sink: Leg, by: str) -> None:
-        """A sink is about to get a source: the former one is replaced, aloud."""
+        """A sink is about to get a source: the former one is replaced, aloud, and early media give way."""
+        if sink.fallback is not None and sink.fallback.source != by:
+            sink.fallback.discard("unbridged")
         if sink.source is not None:
             former = sink.source.source
             if former != by:
