@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from cordboard.hosts.errors import (
     RequestTooLarge,
 )
 from cordboard.hosts.runtime_api import Fault, Response, RuntimeApi
+from cordboard.hosts.snapshot import sweep_snapshots, take_snapshot
 from cordboard.hosts.template import FunctionSpec
 from cordboard.hosts.worker_process import worker_environment
 from cordboard.hosts.workers import WorkerHost
@@ -190,7 +192,7 @@ def test_many_events_share_few_workers() -> None:
     run(story)
 
 
-def test_workers_end_with_the_edge_however_it_ends() -> None:
+def test_workers_end_with_the_edge_however_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
@@ -205,7 +207,12 @@ def test_workers_end_with_the_edge_however_it_ends() -> None:
 
     async def story() -> None:
         edge = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, str(TEMPLATE), stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-c",
+            code,
+            str(TEMPLATE),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
         )
         assert edge.stdout is not None
         pids = [int(word) for word in (await edge.stdout.readline()).split()]
@@ -216,6 +223,16 @@ def test_workers_end_with_the_edge_however_it_ends() -> None:
         await until(lambda: not any(alive(pid) for pid in pids))
 
     run(story)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (left,) = tmp_path.glob("cordboard-release-*")
+    sweep_snapshots()
+    assert left.exists()  # too young to be judged
+    os.utime(left, (0, 0))
+    live = take_snapshot(TEMPLATE)
+    os.utime(live.root, (0, 0))
+    sweep_snapshots()
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("cordboard-")] == [live.root]
+    live.remove()
 
 
 # -- the Runtime API itself

@@ -11,7 +11,7 @@ from cordboard.contract.codec import DecodeError, decode
 from cordboard.contract.records import DESCRIBE_SCHEMA, MAX_ANSWER, MAX_REQUEST, Description, EventRoute
 
 from .errors import AnswerTooLarge, FunctionError, FunctionRaised, NoSuchFunction, ReleaseError, RequestTooLarge
-from .snapshot import Snapshot, take_snapshot
+from .snapshot import Snapshot, sweep_snapshots, take_snapshot
 
 OnLog = Callable[[str, str, str], None]
 """(function, request id or "", line): what a function printed."""
@@ -133,6 +133,7 @@ class ReleasingHost:
 
     async def start(self) -> Release:
         """See FunctionHost."""
+        await asyncio.to_thread(sweep_snapshots)
         return await self.reload()
 
     async def reload(self) -> Release:

@@ -1,8 +1,15 @@
-"""A copy of the functions' code, so that a later edit cannot leak into a release that calls still hold."""
+"""A copy of the functions' code, so that a later edit cannot leak into a release that calls still hold.
 
+Each copy holds a lock while its edge lives; what an edge that was killed has left is removed by the next one.
+"""
+
+import contextlib
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -11,6 +18,9 @@ from .errors import TemplateError
 from .template import FunctionSpec, read_template
 
 MAX_CODE: Final = 250 * 1024 * 1024  # bytes; Lambda's limit of an unpacked function
+_PREFIX: Final = "cordboard-release-"
+_LOCK: Final = ".lock"
+YOUNG: Final = 60.0  # seconds in which a copy may be without its lock, since it is just being made
 _IGNORED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".git", ".mypy_cache", ".ruff_cache")
 
 
@@ -24,17 +34,22 @@ class Snapshot:
     """Folder of its own, removed with the release."""
     functions: tuple[FunctionSpec, ...]
     """With `code` inside of `root`."""
+    lock: int
+    """Descriptor of the lock, open as long as the copy is in use."""
 
     def remove(self) -> None:
-        """Delete the copy."""
+        """Delete the copy; once only."""
         shutil.rmtree(self.root, ignore_errors=True)
+        os.close(self.lock)
 
 
 def take_snapshot(template: Path) -> Snapshot:
     """Copy and hash. Blocking: files are read. Raises TemplateError."""
     specs = read_template(template)
-    root = Path(tempfile.mkdtemp(prefix="cordboard-release-"))
+    root = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    lock = os.open(root / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         copies: dict[Path, Path] = {}
         for spec in specs:
             if spec.code not in copies:
@@ -48,13 +63,32 @@ def take_snapshot(template: Path) -> Snapshot:
                 digest.update(f"\0{file.relative_to(root)}\0{file.stat().st_size}\0".encode())
                 digest.update(file.read_bytes())
         functions = tuple(replace(spec, code=copies[spec.code]) for spec in specs)
-        return Snapshot(digest.hexdigest()[:12], root, functions)
+        return Snapshot(digest.hexdigest()[:12], root, functions, lock)
     except (OSError, shutil.Error) as error:
-        shutil.rmtree(root, ignore_errors=True)
+        _discard(root, lock)
         raise TemplateError(f"{template}: the code cannot be copied: {error}") from error
     except BaseException:
-        shutil.rmtree(root, ignore_errors=True)
+        _discard(root, lock)
         raise
+
+
+def sweep_snapshots() -> None:
+    """Remove the copies of edges that are gone. Blocking."""
+    for root in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another user's, or removed at this moment
+            if time.time() - root.stat().st_mtime < YOUNG:
+                continue
+            lock = os.open(root / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(root, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+
+def _discard(root: Path, lock: int) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    os.close(lock)
 
 
 def _check_size(folder: Path) -> None:
