@@ -129,7 +129,7 @@ class Agents:
         if agent is None:
             step.done()
             return
-        fed = session.legs.hanging_up_after(agent.unit)
+        fed = session.legs.cords.hanging_up_after(agent.unit)
         if fed is None:
             self._close(agent)
             step.done()
@@ -171,7 +171,7 @@ class Agents:
             return
         was_open = agent.state in ("OPEN", "STARTED")
         agent.state = "CLOSED"
-        self._session.legs.source_gone(agent.unit, now)
+        self._session.legs.cords.source_gone(agent.unit, now)
         data = WebSocketClose(message.code, message.reason, message.by, message.expected)
         if was_open:
             cause = causes.of_agent_close(message.by)

@@ -1,6 +1,5 @@
 """Outbound legs: whether they may be dialled, over which trunk, and what becomes of them."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cordboard.config.numbers import dial_allowed, outbound_for, read_target
@@ -34,7 +33,6 @@ class Dialling:
     def __init__(self, session: "Session", legs: "Legs") -> None:
         self._session = session
         self._legs = legs
-        self.waiting_media: dict[str, list[Callable[[float], None]]] = {}
 
     def dial(self, step: Step, args: commands.CallDial, now: float) -> None:
         """Dial; the outcome is call.connected or call.failed of the name, never the command's."""
@@ -61,7 +59,7 @@ class Dialling:
         except Refusal as refusal:
             self._refused(leg, refusal, now)
             return
-        self._legs.update_fallbacks(now)
+        self._legs.cords.update_fallbacks(now)
 
     def _send_invite(self, leg: Leg, args: commands.CallDial, now: float) -> None:
         """Raises Refusal."""
@@ -82,7 +80,7 @@ class Dialling:
         leg.port = port
         leg.local = LocalMedia(host=media_host, port=port, session_id=services.rng.getrandbits(48), version=1)
         self._legs.add(leg)
-        self._legs.send_media(leg, now)
+        self._legs.cords.send_media(leg, now)
         headers = list(args.headers.items())
         called = next((each.number for each in self._legs.all() if each.incoming), "")
         if args.follow_diversion and called:
@@ -163,13 +161,13 @@ class Dialling:
                 session.note("sip", "unusable early media", {"problem": str(error)}, now)
             else:
                 leg.early_media = True
-                self._legs.send_media(leg, now)
+                self._legs.cords.send_media(leg, now)
         if leg.state == "ALERTING":
             leg.state = "PROGRESSING"
             session.post("call.ringing", CallProgress(leg.headers), now, target=leg.name)
         if leg.early_media:
             session.post("call.audio_started", CallProgress(leg.headers), now, target=leg.name)
-        self._legs.update_fallbacks(now)
+        self._legs.cords.update_fallbacks(now)
 
     def answered(self, leg: Leg, event: sip.Answered, now: float) -> None:
         """It is up."""
@@ -193,6 +191,6 @@ class Dialling:
         if leg.no_answer is not None:
             leg.no_answer.cancel()
         self._legs.keep_dialog(leg, now)
-        self._legs.send_media(leg, now)
+        self._legs.cords.send_media(leg, now)
         session.post("call.connected", CallProgress(leg.headers), now, target=leg.name)
-        self._legs.update_fallbacks(now)
+        self._legs.cords.update_fallbacks(now)

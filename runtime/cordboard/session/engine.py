@@ -325,7 +325,7 @@ class ControlEngine:
         self._emit(SessionBegan(session.id, facts))
         session.note("sip", f"call from {event.caller} to {event.callee}", {"source": f"{event.source[0]}"}, now)
         try:
-            session.legs.incoming(event, port, now)
+            session.legs.inbound.incoming(event, port, now)
         except (SdpError, NotAcceptable) as error:
             session.end("caller.refused", now)
             return (400 if isinstance(error, SdpError) else 488), str(error)

@@ -26,12 +26,12 @@ class Executor:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._table: dict[str, Callable[[Step, Any, float], None]] = {
-            "call.ring": lambda s, a, now: session.legs.respond(s, a, 180, now),
-            "call.early_media": lambda s, a, now: session.legs.respond(s, a, 183, now),
-            "call.answer": lambda s, a, now: session.legs.respond(s, a, 200, now),
-            "call.reject": lambda s, a, now: session.legs.reject(s, a, now),
+            "call.ring": lambda s, a, now: session.legs.inbound.respond(s, a, 180, now),
+            "call.early_media": lambda s, a, now: session.legs.inbound.respond(s, a, 183, now),
+            "call.answer": lambda s, a, now: session.legs.inbound.respond(s, a, 200, now),
+            "call.reject": lambda s, a, now: session.legs.inbound.reject(s, a, now),
             "call.hangup": lambda s, a, now: session.legs.hang_up(s, a, now),
-            "call.dial": lambda s, a, now: session.legs.dial(s, a, now),
+            "call.dial": lambda s, a, now: session.legs.dialling.dial(s, a, now),
             "call.send_digits": self._send_digits,
             "call.handle_tones": self._handle_tones,
             "call.record": self._record,
@@ -135,17 +135,17 @@ class Executor:
         first, second = units
         assert first is not None
         assert second is not None
-        self._session.legs.route(first, second, now)
+        self._session.legs.cords.route(first, second, now)
         if both:
-            self._session.legs.route(second, first, now)
+            self._session.legs.cords.route(second, first, now)
         step.done()
 
     def _unroute(self, step: Step, a: str, b: str, both: bool, now: float) -> None:
         first, second = self._unit(a), self._unit(b)
         if first is not None and second is not None:
-            self._session.legs.unroute(first, second, now)
+            self._session.legs.cords.unroute(first, second, now)
             if both:
-                self._session.legs.unroute(second, first, now)
+                self._session.legs.cords.unroute(second, first, now)
         step.done()
 
     def _send_digits(self, step: Step, args: commands.Digits, now: float) -> None:

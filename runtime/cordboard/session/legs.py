@@ -1,7 +1,4 @@
-"""A session's legs: commands towards the user agent, and what the user agent and the plane tell of them.
-
-A 183 or 200 leaves when the plane has confirmed the leg's media (limit 1 s, else 500; DESIGN §1).
-"""
+"""A session's legs: what the user agent and the plane tell of them, and how each of them ends, once."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -13,19 +10,18 @@ from cordboard.sip import events as sip
 from cordboard.sip.dialog import DialogState
 from cordboard.sip.info import parse_info_digit
 from cordboard.sip.leg import LegState
-from cordboard.sip.offer import LocalMedia, Negotiated, NotAcceptable, accept_answer, answer, offer
+from cordboard.sip.offer import LocalMedia, NotAcceptable, accept_answer, answer, offer
 from cordboard.sip.sdp import SdpError
 
+from .cords import Cords
 from .dialling import Dialling
 from .effects import DropDialog, KeepDialog
+from .inbound import Inbound
 from .objects import Leg, visible
 from .steps import Step
 
 if TYPE_CHECKING:
     from .session import Session
-
-MEDIA_LIMIT = 1.0
-"""Seconds a plane may take to confirm a leg before its 200 becomes a 500 (DESIGN §1)."""
 
 
 class Legs:
@@ -34,9 +30,9 @@ class Legs:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._legs: list[Leg] = []
-        self._routes: dict[str, str] = {}
-        """Sink unit → source unit."""
         self._after: dict[str, list[Callable[[float], None]]] = {}
+        self.cords = Cords(session, self)
+        self.inbound = Inbound(session, self)
         self.dialling = Dialling(session, self)
 
     def all(self) -> list[Leg]:
@@ -70,109 +66,6 @@ class Legs:
         if leg.sip:
             self._session.services.legs[leg.sip] = self._session.id
 
-    # --- inbound
-
-    def incoming(self, event: sip.IncomingInvite, port: int, now: float) -> Leg:
-        """The session's first leg. Raises SdpError (→ 400), NotAcceptable (→ 488)."""
-        services = self._session.services
-        local = LocalMedia(
-            host=services.media_host(event.source), port=port, session_id=services.rng.getrandbits(48), version=1
-        )
-        leg = Leg(
-            name="caller",
-            unit=self.unit_for("caller"),
-            sip=event.leg,
-            incoming=True,
-            port=port,
-            local=local,
-            number=event.callee,
-            callerid=event.caller,
-            display_name=event.display_name,
-            headers=visible(event.request.headers),
-            began=now,
-            call_id=event.request.call_id,
-        )
-        if event.sdp is None:
-            leg.late_offer = True
-            leg.answer = offer(local)
-        else:
-            leg.answer, leg.media = answer(event.sdp, local)
-        self.add(leg)
-        self.send_media(leg, now)
-        limit = services.config.limits.no_answer
-        leg.no_answer = services.timers.set(now + limit, lambda at: self._not_answered(leg, at))
-        return leg
-
-    def _not_answered(self, leg: Leg, now: float) -> None:
-        if leg.live and not leg.answered:
-            self._session.at(now)
-            self.end_leg(leg, "limit.no_answer", "edge", now, code=480)
-
-    def respond(self, step: Step, args: commands.CallRespond, code: int, now: float) -> None:
-        """180, 183 or 200 to an inbound call."""
-        leg = self.get(step.command.target or "")
-        if leg is None or not leg.incoming:
-            step.fail("object_ended", f"call {step.command.target!r} is over or was dialled by us")
-            return
-        if leg.answered:
-            if code == 200:
-                step.done()
-            else:
-                step.fail("refused", f"call {leg.name!r} is answered already")
-            return
-        if code == 180:
-            self._send_response(leg, step, code, args, now)
-            return
-        if leg.media_ready:
-            self._send_response(leg, step, code, args, now)
-            return
-
-        def late(at: float) -> None:
-            if leg.live and not leg.answered and step.status == "pending":
-                step.fail("media_timeout", f"the media plane did not confirm the leg within {MEDIA_LIMIT:g} s")
-                self.end_leg(leg, "plane.lost", "edge", at, code=500)
-
-        timer = self._session.services.timers.set(now + MEDIA_LIMIT, late)
-
-        def ready(at: float) -> None:
-            timer.cancel()
-            if leg.live and step.status == "pending":
-                self._send_response(leg, step, code, args, at)
-
-        self.when_media_ready(leg, ready)
-
-    def _send_response(self, leg: Leg, step: Step, code: int, args: commands.CallRespond, now: float) -> None:
-        session = self._session
-        body = leg.answer if code != 180 else None
-        try:
-            session.services.ua.respond(leg.sip, code, sdp=body, headers=tuple(args.headers.items()), now=now)
-        except (LegState, ValueError) as error:
-            step.fail("invalid", str(error))
-            return
-        leg.state = "PROGRESSING"
-        if code == 183:
-            leg.early_sent = True
-        if code == 200:
-            leg.state = "CONNECTED"
-            leg.answered_at = now
-            leg.unbridged_since = now
-            if leg.no_answer is not None:
-                leg.no_answer.cancel()
-            self.keep_dialog(leg, now)
-            self.send_media(leg, now)
-            session.post("call.connected", CallProgress(), now, target=leg.name)
-            self.update_fallbacks(now)
-        step.done()
-
-    def reject(self, step: Step, args: commands.CallReject, now: float) -> None:
-        """A final refusal of an inbound call."""
-        leg = self.get(step.command.target or "")
-        if leg is None or not leg.incoming or leg.answered:
-            step.fail("object_ended", f"call {step.command.target!r} cannot be rejected now")
-            return
-        self.end_leg(leg, "handler.refused", "us", now, code=args.code, headers=args.headers)
-        step.done()
-
     def hang_up(self, step: Step, args: commands.CallHangup, now: float) -> None:
         """End a leg, now or after playout."""
         leg = self.get(step.command.target or "")
@@ -200,10 +93,6 @@ class Legs:
         self._session.services.timers.set(
             now + 16.0, lambda at: self.end_leg(leg, step.cause, "us", at) if leg.live else None
         )
-
-    def dial(self, step: Step, args: commands.CallDial, now: float) -> None:
-        """A new outbound leg."""
-        self.dialling.dial(step, args, now)
 
     # --- the user agent tells
 
@@ -245,7 +134,7 @@ class Legs:
             self._session.note("sip", "unusable answer in ACK", {"problem": str(error)}, now)
             self.end_leg(leg, f"{leg.name}.failed", "edge", now)
             return
-        self.send_media(leg, now)
+        self.cords.send_media(leg, now)
 
     def _offered(self, leg: Leg, event: sip.Offered, now: float) -> None:
         ua = self._session.services.ua
@@ -266,7 +155,7 @@ class Legs:
             return
         leg.media = media
         ua.answer_offer(leg.sip, sdp=body, now=now)
-        self.send_media(leg, now)
+        self.cords.send_media(leg, now)
         if media.on_hold != held:
             self._session.post("call.hold" if media.on_hold else "call.unhold", CallProgress(), now, target=leg.name)
 
@@ -275,7 +164,7 @@ class Legs:
             leg.end_cause = "media.lost"
             self.end_leg(leg, "media.lost", "edge", now)
         else:
-            self.send_media(leg, now)  # it lives: the plane counts its silence anew
+            self.cords.send_media(leg, now)  # it lives: the plane counts its silence anew
 
     def over(self, leg: Leg, by: str, code: int, reason: str, now: float, *, headers: object = None) -> None:
         """A leg is over, exactly once."""
@@ -296,7 +185,7 @@ class Legs:
         if leg.dialog_kept:
             session.services.emit(DropDialog(leg.unit.replace("/", "_")))
         session.send_plane(link.LegClose(leg.unit))
-        self._routes = {sink: src for sink, src in self._routes.items() if leg.unit not in (sink, src)}
+        self.cords.forget(leg)
         found = visible(getattr(headers, "headers", ()))
         if was_answered:
             duration = round(now - (leg.answered_at or now), 3)
@@ -308,7 +197,7 @@ class Legs:
             )
         for act in self._after.pop(leg.unit, ()):
             act(now)
-        self.update_fallbacks(now)
+        self.cords.update_fallbacks(now)
         if not self.live():
             session.executor.fail_pending("call_ended", "the last call of the session has ended")
         session.ending.progress(now)
@@ -367,97 +256,6 @@ class Legs:
             self._after.setdefault(leg.unit, []).append(act)
         else:
             act(leg.ended_at or 0.0)
-
-    def hanging_up_after(self, source: str) -> Leg | None:
-        """The leg fed by `source` whose hang-up waits for the playout."""
-        sink = next((sink for sink, src in self._routes.items() if src == source), None)
-        leg = self.by_unit(sink) if sink is not None else None
-        return leg if leg is not None and leg.live and leg.hangup_pending else None
-
-    # --- media
-
-    def send_media(self, leg: Leg, now: float) -> None:
-        """Tell the plane what is negotiated."""
-        session = self._session
-        media: Negotiated | None = leg.media
-
-        def confirmed(done: link.Done, at: float) -> None:
-            if done.ok:
-                leg.media_ready = True
-                for act in self._waiting_media.pop(leg.unit, ()):
-                    act(at)
-
-        message = link.LegMedia(
-            leg=leg.unit,
-            port=leg.port,
-            codec="PCMA" if media is not None and media.codec == "PCMA" else "PCMU",
-            remote=media.remote if media is not None else (),
-            remote_rtcp=media.remote_rtcp if media is not None else (),
-            send_payload_type=media.send_payload_type if media is not None else 0,
-            dtmf_send=media.dtmf_send if media is not None else None,
-            dtmf_receive=media.dtmf_receive if media is not None else None,
-            direction=media.direction if media is not None else "sendrecv",
-            on_hold=media.on_hold if media is not None else False,
-            answered=leg.answered,
-            confirm=session.confirm(confirmed),
-        )
-        session.send_plane(message)
-
-    @property
-    def _waiting_media(self) -> dict[str, list[Callable[[float], None]]]:
-        return self.dialling.waiting_media
-
-    def when_media_ready(self, leg: Leg, act: Callable[[float], None]) -> None:
-        """Call `act` when the plane has confirmed the leg."""
-        self._waiting_media.setdefault(leg.unit, []).append(act)
-
-    def route(self, source: str, sink: str, now: float) -> None:
-        """`sink` hears `source`."""
-        self._routes[sink] = source
-        self._session.send_plane(link.Route(source, sink))
-        self.update_fallbacks(now)
-
-    def unroute(self, source: str, sink: str, now: float) -> None:
-        """`sink` hears `source` no more."""
-        if self._routes.get(sink) == source:
-            del self._routes[sink]
-        self._session.send_plane(link.Unroute(source, sink))
-        self.update_fallbacks(now)
-
-    def source_gone(self, unit: str, now: float) -> None:
-        """An agent is closed: its listeners have no source once its words are heard out."""
-        self._routes = {sink: src for sink, src in self._routes.items() if unit != src or self._pending_for(sink)}
-        self._routes.pop(unit, None)
-        self.update_fallbacks(now)
-
-    def _pending_for(self, sink: str) -> bool:
-        leg = self.by_unit(sink)
-        return leg is not None and leg.live and leg.hangup_pending
-
-    def bridged(self, leg: Leg) -> bool:
-        """It hears somebody."""
-        return leg.unit in self._routes
-
-    def update_fallbacks(self, now: float) -> None:
-        """An answered leg without a source hears the newest ringing leg's early media, else ringback (DESIGN §1)."""
-        ringing = [
-            leg for leg in self._legs if leg.live and not leg.incoming and not leg.answered and not leg.hanging_up
-        ]
-        wanted = ""
-        if ringing:
-            newest = ringing[-1]
-            wanted = newest.unit if newest.early_media else "ringback"
-        for leg in self._legs:
-            if not leg.live or not leg.answered:
-                continue
-            fallback = "" if self.bridged(leg) or leg.hangup_pending else wanted
-            if fallback != leg.fallback:
-                leg.fallback = fallback
-                self._session.send_plane(link.LegFallback(leg.unit, fallback))
-                what = {"": "nothing", "ringback": "ringback"}.get(fallback, "early media")
-                self._session.note("media", f"{leg.name} hears {what}", {}, now)
-            lonely = not self.bridged(leg) and not wanted and not leg.hangup_pending
-            leg.unbridged_since = (leg.unbridged_since if leg.unbridged_since is not None else now) if lonely else None
 
     # --- dialogs on disk
 

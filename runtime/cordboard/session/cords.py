@@ -1,0 +1,112 @@
+"""Who hears whom: what the plane is told of each leg's media, of routes, and of what a leg without a source hears."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cordboard.contract import link
+from cordboard.sip.offer import Negotiated
+
+from .objects import Leg
+
+if TYPE_CHECKING:
+    from .legs import Legs
+    from .session import Session
+
+
+class Cords:
+    """All cords of one session (source → sink)."""
+
+    def __init__(self, session: "Session", legs: "Legs") -> None:
+        self._session = session
+        self._legs = legs
+        self._routes: dict[str, str] = {}
+        """Sink unit → source unit."""
+        self._waiting: dict[str, list[Callable[[float], None]]] = {}
+        """Unit → what its media's confirmation sets off."""
+
+    def send_media(self, leg: Leg, now: float) -> None:
+        """Tell the plane what is negotiated."""
+        session = self._session
+        media: Negotiated | None = leg.media
+
+        def confirmed(done: link.Done, at: float) -> None:
+            if done.ok:
+                leg.media_ready = True
+                for act in self._waiting.pop(leg.unit, ()):
+                    act(at)
+
+        message = link.LegMedia(
+            leg=leg.unit,
+            port=leg.port,
+            codec="PCMA" if media is not None and media.codec == "PCMA" else "PCMU",
+            remote=media.remote if media is not None else (),
+            remote_rtcp=media.remote_rtcp if media is not None else (),
+            send_payload_type=media.send_payload_type if media is not None else 0,
+            dtmf_send=media.dtmf_send if media is not None else None,
+            dtmf_receive=media.dtmf_receive if media is not None else None,
+            direction=media.direction if media is not None else "sendrecv",
+            on_hold=media.on_hold if media is not None else False,
+            answered=leg.answered,
+            confirm=session.confirm(confirmed),
+        )
+        session.send_plane(message)
+
+    def when_media_ready(self, leg: Leg, act: Callable[[float], None]) -> None:
+        """Call `act` when the plane has confirmed the leg."""
+        self._waiting.setdefault(leg.unit, []).append(act)
+
+    def route(self, source: str, sink: str, now: float) -> None:
+        """`sink` hears `source`."""
+        self._routes[sink] = source
+        self._session.send_plane(link.Route(source, sink))
+        self.update_fallbacks(now)
+
+    def unroute(self, source: str, sink: str, now: float) -> None:
+        """`sink` hears `source` no more."""
+        if self._routes.get(sink) == source:
+            del self._routes[sink]
+        self._session.send_plane(link.Unroute(source, sink))
+        self.update_fallbacks(now)
+
+    def source_gone(self, unit: str, now: float) -> None:
+        """An agent is closed: its listeners have no source once its words are heard out."""
+        self._routes = {sink: src for sink, src in self._routes.items() if unit != src or self._pending_for(sink)}
+        self._routes.pop(unit, None)
+        self.update_fallbacks(now)
+
+    def _pending_for(self, sink: str) -> bool:
+        leg = self._legs.by_unit(sink)
+        return leg is not None and leg.live and leg.hangup_pending
+
+    def forget(self, leg: Leg) -> None:
+        """A leg is over: nobody hears it, it hears nobody."""
+        self._waiting.pop(leg.unit, None)
+        self._routes = {sink: src for sink, src in self._routes.items() if leg.unit not in (sink, src)}
+
+    def hanging_up_after(self, source: str) -> Leg | None:
+        """A leg fed by `source` whose hang-up waits for the playout."""
+        sinks = (self._legs.by_unit(sink) for sink, src in self._routes.items() if src == source)
+        return next((leg for leg in sinks if leg is not None and leg.live and leg.hangup_pending), None)
+
+    def bridged(self, leg: Leg) -> bool:
+        """It hears somebody."""
+        return leg.unit in self._routes
+
+    def update_fallbacks(self, now: float) -> None:
+        """An answered leg without a source hears the newest ringing leg's early media, else ringback (DESIGN §1)."""
+        ringing = [leg for leg in self._legs.live() if not leg.incoming and not leg.answered and not leg.hanging_up]
+        wanted = ""
+        if ringing:
+            newest = ringing[-1]
+            wanted = newest.unit if newest.early_media else "ringback"
+        for leg in self._legs.live():
+            if not leg.answered:
+                continue
+            fallback = "" if self.bridged(leg) or leg.hangup_pending else wanted
+            if fallback != leg.fallback:
+                leg.fallback = fallback
+                self._session.send_plane(link.LegFallback(leg.unit, fallback))
+                what = {"": "nothing", "ringback": "ringback"}.get(fallback, "early media")
+                self._session.note("media", f"{leg.name} hears {what}", {}, now)
+            lonely = not self.bridged(leg) and not wanted and not leg.hangup_pending
+            leg.unbridged_since = (leg.unbridged_since if leg.unbridged_since is not None else now) if lonely else None
