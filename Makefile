@@ -48,3 +48,11 @@ lock: $(STAMP)  ## write requirements/*.txt anew
 
 clean:  ## remove what the verbs made
 	rm -rf $(VENV) out var .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# `sam build` calls this for the layer: what handlers import, standard library only.
+.PHONY: build-CordboardLayer
+build-CordboardLayer:
+	mkdir -p "$(ARTIFACTS_DIR)/python/cordboard"
+	cp runtime/cordboard/__init__.py runtime/cordboard/py.typed "$(ARTIFACTS_DIR)/python/cordboard/"
+	cp -r runtime/cordboard/contract runtime/cordboard/scenario runtime/cordboard/storage "$(ARTIFACTS_DIR)/python/cordboard/"
+	find "$(ARTIFACTS_DIR)" -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 import re
 from importlib.metadata import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def locked(name: str) -> list[str]:
 
 @pytest.mark.parametrize("package", locked("runtime.txt"))
 def test_the_licence_of_a_runtime_package_is_allowed(package: str) -> None:
-    found = metadata(package)
+    found: Any = metadata(package)
     texts = [found.get("License-Expression") or "", (found.get("License") or "")[:200]]
     texts += [c for c in found.get_all("Classifier") or () if c.startswith("License ::")]
     assert any(word in text for text in texts for word in ALLOWED), (package, texts)
@@ -37,5 +38,5 @@ def test_lock_files_name_no_index() -> None:
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     for block in re.findall(r"^(?:dependencies|dev) = \[\n(.*?)^\]", text, re.MULTILINE | re.DOTALL):
-        for line in block.strip().splitlines():
+        for line in block.strip("\n").splitlines():
             assert re.search(r'^\s+"[^"]+",\s+# \S', line), line
