@@ -83,6 +83,9 @@ class Link(asyncio.Protocol):
         except LineTooLong as error:
             self.close(str(error))
             return
+        self._deliver(lines)
+
+    def _deliver(self, lines: list[bytes]) -> None:
         for line in lines:
             if self.closing:
                 return

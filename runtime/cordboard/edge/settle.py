@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import socket
+import sys
 from ipaddress import ip_address
 
 from cordboard.config.error import ConfigError
@@ -34,7 +35,8 @@ def settle(config: Config) -> Config:
 def plane_count(config: Config) -> int:
     """`edge.planes`; auto: one less than the cores that this process may use, at least one."""
     if config.edge.planes == "auto":
-        return max(1, len(os.sched_getaffinity(0)) - 1)
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return max(1, cores - 1)
     return config.edge.planes
 
 

@@ -184,12 +184,19 @@ class Supervisor:
             except ValueError:
                 log.error("%s sent a report that is no JSON", each.child.name)
                 continue
-            if "ready" in report and each.child.reports_ready and not self._was_ready:
-                self._was_ready = True
-                self._deadline = None if not self._stopping else self._deadline
-                self._on_ready(report["ready"])
+            if "ready" in report and each.child.reports_ready:
+                self._ready(each, report["ready"])
             if "kill" in report:
                 self._kill(report["kill"])
+
+    def _ready(self, each: _Running, what: Mapping[str, Any]) -> None:
+        if self._was_ready:
+            log.warning("%s is ready again", each.child.name)
+            return
+        self._was_ready = True
+        if not self._stopping:
+            self._deadline = None
+        self._on_ready(what)
 
     def _kill(self, what: Mapping[str, Any]) -> None:
         """A child past its lease; the pid must still be that child's."""

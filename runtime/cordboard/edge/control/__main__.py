@@ -115,7 +115,8 @@ async def _run(config: Config, *, reload: bool) -> None:
         stack.push_async_callback(control.links.close)
         control.links.start()
         control.restore(dialogs.restore())
-        loop.call_later(config.edge.lease + FORMER_LIFE, calls.end_former_lives)
+        former = loop.create_task(_end_former_lives(calls, config.edge.lease + FORMER_LIFE))
+        stack.callback(former.cancel)
         if reload:
             watching = loop.create_task(watch(config.functions.template, host, control.set_release))
             stack.callback(watching.cancel)
@@ -127,6 +128,13 @@ async def _run(config: Config, *, reload: bool) -> None:
         report("ready", {"sip": str(sip), "url": public_url})
         await ended.wait()
         await control.shutdown()
+
+
+async def _end_former_lives(calls: CallFiles, wait: float) -> None:
+    await asyncio.sleep(wait)
+    ended = await asyncio.to_thread(calls.end_former_lives)  # a look at every folder of a year's calls takes a while
+    if ended:
+        log.warning("%d calls of a former life have their records now", len(ended))
 
 
 async def _ready(control: ControlProcess, ended: asyncio.Event) -> bool:
