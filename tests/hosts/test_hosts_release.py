@@ -10,8 +10,9 @@ import pytest
 from tests.scenario.rounds import invocation, payload
 
 from cordboard.contract.records import Description, EventRoute
+from cordboard.contract.release import Release, RouteConflict
 from cordboard.hosts.errors import FunctionError, FunctionRaised, NoSuchFunction, ReleaseError, TemplateError
-from cordboard.hosts.host import Release, ReleasingHost
+from cordboard.hosts.host import ReleasingHost
 from cordboard.hosts.in_process import InProcessHost
 from cordboard.hosts.template import read_template
 from cordboard.hosts.workers import WorkerHost
@@ -131,7 +132,7 @@ def test_routes_policies_and_doubles_of_a_release() -> None:
     policies = [release.policy("s", "timer", t) for t in ("x", None, "y")] + [release.policy("t", "call.tone", None)]
     assert policies == ["fallback", "ignore", None, None]
     assert release.scenarios() == {"s", "t"}
-    with pytest.raises(ReleaseError, match="'One' and 'Twin' both listen to timer of None in scenario 's'"):
+    with pytest.raises(RouteConflict, match="'One' and 'Twin' both listen to timer of None in scenario 's'"):
         Release("r", {"One": one, "Twin": Description("s", (EventRoute("timer"),))})
 
 

@@ -1,59 +1,57 @@
 """A release: the functions of one state of the code, and which of them answers an event (DESIGN §3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from .records import Description, EventRoute
 
 
 class RouteConflict(ValueError):
-    """Two functions listen to one (scenario, event, target)."""
+    """Two functions listen to one (scenario, event, target); the message names both."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Release:
-    """What a session takes at its start and keeps to its end."""
+    """What a session takes at its start and keeps to its end. Raises RouteConflict."""
 
     id: str
     """Hash of the code, or the version published with it."""
     functions: Mapping[str, Description]
     """Function name → what it says of itself."""
+    _routes: Mapping[tuple[str, str, str | None], tuple[str, EventRoute]] = field(init=False, repr=False)
 
-    def check(self) -> None:
-        """Raises RouteConflict that names both functions."""
-        seen: dict[tuple[str, str, str | None], str] = {}
+    def __post_init__(self) -> None:
+        routes: dict[tuple[str, str, str | None], tuple[str, EventRoute]] = {}
         for name, description in self.functions.items():
             for route in description.events:
                 key = (description.scenario, route.type, route.target)
-                if key in seen and seen[key] != name:
-                    on = f"{route.type}:{route.target}" if route.target else route.type
+                if key in routes:
                     raise RouteConflict(
-                        f"functions {seen[key]} and {name} both listen to {on} of scenario {description.scenario}"
+                        f"functions {routes[key][0]!r} and {name!r} both listen to {route.type} of {route.target!r} "
+                        f"in scenario {description.scenario!r}; there is one for each"
                     )
-                seen[key] = name
+                routes[key] = (name, route)
+        object.__setattr__(self, "_routes", routes)
 
     def route(self, scenario: str, type_: str, target: str | None) -> tuple[str, EventRoute] | None:
-        """(function name, its route), or None. An exact target beats none."""
-        general: tuple[str, EventRoute] | None = None
-        for name, description in self.functions.items():
-            if description.scenario != scenario:
-                continue
-            for route in description.events:
-                if route.type == type_ and route.target == target and target is not None:
-                    return name, route
-                if route.type == type_ and route.target is None:
-                    general = name, route
-        return general
+        """Function and route of an event; an exact target beats none. None: nobody listens."""
+        exact = self._routes.get((scenario, type_, target))
+        return exact if exact is not None else self._routes.get((scenario, type_, None))
+
+    def log_only(self, scenario: str) -> frozenset[str]:
+        """Event types that the edge only logs."""
+        return frozenset(t for d in self.functions.values() if d.scenario == scenario for t in d.log_only)
+
+    def policy(
+        self, scenario: str, type_: str, target: str | None
+    ) -> Literal["terminate", "ignore", "fallback"] | None:
+        """What the handler, else its scenario, says of a failing event; None: the default of DESIGN §4."""
+        found = self.route(scenario, type_, target)
+        if found is None:
+            return None
+        return found[1].on_error or self.functions[found[0]].on_error
 
     def scenarios(self) -> frozenset[str]:
         """Names of all scenarios."""
         return frozenset(description.scenario for description in self.functions.values())
-
-    def log_only(self, scenario: str) -> frozenset[str]:
-        """Event types that the edge only logs."""
-        found = (d.log_only for d in self.functions.values() if d.scenario == scenario)
-        return frozenset(type_ for types in found for type_ in types)
-
-    def on_error(self, scenario: str) -> str | None:
-        """The scenario's own failure policy, if one of its functions states it."""
-        return next((d.on_error for d in self.functions.values() if d.scenario == scenario and d.on_error), None)

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from cordboard.contract.codec import DecodeError, decode
-from cordboard.contract.records import DESCRIBE_SCHEMA, MAX_ANSWER, MAX_REQUEST, Description, EventRoute
+from cordboard.contract.records import DESCRIBE_SCHEMA, MAX_ANSWER, MAX_REQUEST, Description
+from cordboard.contract.release import Release, RouteConflict
 
 from .errors import AnswerTooLarge, FunctionError, FunctionRaised, NoSuchFunction, ReleaseError, RequestTooLarge
 from .snapshot import Snapshot, sweep_snapshots, take_snapshot
@@ -17,52 +18,6 @@ OnLog = Callable[[str, str, str], None]
 """(function, request id or "", line): what a function printed."""
 DESCRIBE_TIMEOUT = 10.0
 """Seconds for a function's import and description (Lambda's limit of the init phase)."""
-
-
-@dataclass(frozen=True)
-class Release:
-    """The functions as one version of their code; a session keeps it to its end."""
-
-    id: str
-    """Hash of code and template."""
-    functions: Mapping[str, Description]
-    """Function name → what it says of itself."""
-    _routes: Mapping[tuple[str, str, str | None], tuple[str, EventRoute]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        routes: dict[tuple[str, str, str | None], tuple[str, EventRoute]] = {}
-        for name, description in self.functions.items():
-            for route in description.events:
-                key = (description.scenario, route.type, route.target)
-                if key in routes:
-                    raise ReleaseError(
-                        f"functions {routes[key][0]!r} and {name!r} both listen to {route.type} of {route.target!r} "
-                        f"in scenario {description.scenario!r}; there is one for each"
-                    )
-                routes[key] = (name, route)
-        object.__setattr__(self, "_routes", routes)
-
-    def route(self, scenario: str, type_: str, target: str | None) -> tuple[str, EventRoute] | None:
-        """Function and route of an event; an exact target beats none. None: nobody listens."""
-        exact = self._routes.get((scenario, type_, target))
-        return exact if exact is not None else self._routes.get((scenario, type_, None))
-
-    def log_only(self, scenario: str) -> frozenset[str]:
-        """Event types that are only logged."""
-        return frozenset(t for d in self.functions.values() if d.scenario == scenario for t in d.log_only)
-
-    def policy(
-        self, scenario: str, type_: str, target: str | None
-    ) -> Literal["terminate", "ignore", "fallback"] | None:
-        """What the handler, else its scenario says of a failing event; None: the default of DESIGN §4."""
-        found = self.route(scenario, type_, target)
-        if found is None:
-            return None
-        return found[1].on_error or self.functions[found[0]].on_error
-
-    def scenarios(self) -> frozenset[str]:
-        """Names of all scenarios."""
-        return frozenset(description.scenario for description in self.functions.values())
 
 
 class FunctionHost(Protocol):
@@ -156,7 +111,11 @@ class ReleasingHost:
         try:
             backend = self._open(snapshot)
             functions = {spec.name: await _describe(backend, spec.name) for spec in snapshot.functions}
-            return _Held(Release(snapshot.id, functions), snapshot, backend)
+            try:
+                release = Release(snapshot.id, functions)
+            except RouteConflict as error:
+                raise ReleaseError(str(error)) from error
+            return _Held(release, snapshot, backend)
         except BaseException:
             if backend is not None:
                 await backend.close()

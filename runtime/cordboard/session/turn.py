@@ -306,7 +306,7 @@ class Turns:
         """The event has failed: its policy applies."""
         turn, session = self.current, self._session
         assert turn is not None
-        chosen = turn.route.on_error or session.release.on_error(session.scenario)
+        chosen = session.release.policy(session.scenario, turn.event.type, turn.event.target)
         policy = policy_for(turn.event.type, chosen)
         facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
         session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)

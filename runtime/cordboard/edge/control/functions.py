@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 from cordboard.config.model import Config
-from cordboard.contract.release import Release, RouteConflict
+from cordboard.contract.release import Release
 from cordboard.edge.control.turns import FunctionHost
 from cordboard.edge.data_dir import DataDir
 from cordboard.hosts.errors import FunctionError, ReleaseError, TemplateError
@@ -26,7 +26,7 @@ async def function_host(config: Config, data: DataDir) -> AsyncIterator[tuple[Fu
         try:
             try:
                 release = await host.start()
-            except (TemplateError, ReleaseError, RouteConflict, FunctionError) as error:
+            except (TemplateError, ReleaseError, FunctionError) as error:
                 raise FunctionsBroken(str(error)) from None
             yield host, release
         finally:
