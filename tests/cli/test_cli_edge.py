@@ -166,6 +166,23 @@ def test_a_taken_port_is_named_with_its_key(command: Command) -> None:
     assert "set another sip.udp" in command.log()
 
 
+@pytest.mark.parametrize(("value", "said"), [(None, "is not set"), ("short", "shorter than 32 bytes")])
+def test_a_signing_key_that_cannot_be_used_is_named(
+    command: Command, value: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public, sip = _free_ports(2)
+    (command.folder / "cordboard.toml").write_text(
+        f'[http.public]\nlisten = "127.0.0.1:{public}"\nsigning_key = {{env = "SIGNING"}}\n'
+        f'[sip]\nudp = "127.0.0.1:{sip}"\n'
+    )
+    if value is not None:
+        monkeypatch.setenv("SIGNING", value)
+    process = command.start("edge")
+    assert process.wait(PATIENCE) == 2
+    assert f"http.public.signing_key: {said}" in command.log() or f"'SIGNING' {said}" in command.log()
+    assert value is None or value not in command.log().replace("shorter", "")
+
+
 def test_a_broken_function_is_named(command: Command) -> None:
     (command.folder / "functions" / "http_request" / "app.py").write_text("def broken(:\n")
     public, sip = _free_ports(2)

@@ -142,7 +142,7 @@ allow = ["+*"]
 
 
 def _leashed(name: str, *words: str) -> Child:
-    return Child(name, (sys.executable, "-m", "cordboard.edge.leash", *words))
+    return Child(name, (sys.executable, "-m", "cordboard.cli.leash", *words))
 
 
 def _welcome(args: argparse.Namespace, config: Config, what: Mapping[str, Any]) -> None:

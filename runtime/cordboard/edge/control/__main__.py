@@ -16,13 +16,14 @@ from typing import Final
 
 from cordboard.config.error import ConfigError
 from cordboard.config.load import load
-from cordboard.config.model import Config, Endpoint, SecretRef
+from cordboard.config.model import Config, Endpoint
+from cordboard.config.references import reveal
 from cordboard.edge import log as edge_log
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
 from cordboard.edge.control.functions import FunctionsBroken, function_host
 from cordboard.edge.control.http import HttpServer, bind_tcp, health_app, public_app
-from cordboard.edge.control.keys import KeyUnusable, load_control_key
+from cordboard.edge.control.keys import KEY_BYTES, KeyUnusable, load_control_key
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
 from cordboard.edge.control.reload import watch
@@ -181,26 +182,10 @@ def _control_key(config: Config, data: DataDir, store: SecretStore) -> bytes:
     reference = config.http.public.signing_key
     if reference is None:
         return load_control_key(data.control_key)
-    try:
-        key = _read_secret(reference, store).encode()
-    except (KeyError, OSError, SecretNotFound) as error:
-        raise StartError(
-            f"http.public.signing_key: {reference.kind} {reference.name} cannot be read: {error}\n"
-            "leave it out to use a key made by this edge"
-        ) from None
-    if len(key) < 32:
-        raise StartError("http.public.signing_key: shorter than 32 bytes\nmake one with: openssl rand -hex 32")
+    key = reveal("http.public.signing_key", reference, os.environ, store).encode()
+    if len(key) < KEY_BYTES:
+        raise StartError(f"http.public.signing_key: shorter than {KEY_BYTES} bytes\nmake one: openssl rand -hex 32")
     return key
-
-
-def _read_secret(reference: SecretRef, store: SecretStore) -> str:
-    match reference.kind:
-        case "secret":
-            return store.resolve(reference.name).value
-        case "env":
-            return os.environ[reference.name]
-        case "file":
-            return Path(reference.name).read_text("utf-8").strip()
 
 
 def _kill_plane(index: int, pid: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""`python -m cordboard.edge.leash VERB …`: a verb of `cordboard` as a child of the supervisor.
+"""`python -m cordboard.cli.leash VERB …`: a verb of `cordboard` as a child of the supervisor.
 
 It ends (by a SIGTERM to itself) when the life line does, and leaves Ctrl-C to the supervisor.
 """
