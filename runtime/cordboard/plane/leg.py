@@ -307,10 +307,9 @@ class Leg:
 
     def _catch_up(self, now: float) -> bool:
         """Move the timestamp over a pause; True when this packet begins a spurt."""
-        gap = now - self._clock
-        if gap < FRAME:
+        samples = round((now - self._clock) * 8000)
+        if samples <= 0:  # within a spurt the clock is up to a tick ahead
             return self.samples_sent == 0
-        samples = round(gap * 8000)
         self._stream.advance(samples)
         self._clock += samples / 8000
         return True
