@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from cordboard.config.model import Trunk
 from cordboard.config.numbers import dial_allowed, outbound_for, read_target
 from cordboard.contract import commands
 from cordboard.contract.events import CallFailed, CallProgress
 from cordboard.sip import events as sip
-from cordboard.sip.offer import LocalMedia, NotAcceptable, accept_answer, offer
+from cordboard.sip.offer import NotAcceptable, accept_answer, offer
 from cordboard.sip.sdp import SdpError
 from cordboard.sip.uri import Address
 
@@ -67,18 +68,20 @@ class Dialling:
         config = services.config
         if not dial_allowed(config, args.to):
             raise Refusal(403, f"{args.to} is not in [dial].allow, or is in [dial].deny")
-        dialled = sum(1 for each in self._legs.all() if not each.incoming)
+        dialled = sum(1 for each in self._legs.all() if not each.incoming and each.sip)
         if dialled >= config.dial.max_per_call:
             raise Refusal(403, f"a session may dial {config.dial.max_per_call} legs ([dial].max_per_call)")
         if len(services.legs) >= config.limits.max_calls:
             raise Refusal(503, f"the edge has {config.limits.max_calls} calls ([limits].max_calls)")
-        to, host, destination = self._whither(args)
+        to, host, destination, trunk = self._whither(args)
+        if trunk is not None and trunk.max_calls is not None and services.over_trunk(trunk) >= trunk.max_calls:
+            raise Refusal(503, f"trunk {trunk.name!r} has {trunk.max_calls} calls (its max_calls)")
         port = services.planes.port(session.plane)
         if port is None:
             raise Refusal(503, "the media plane has no open port in stock")
-        media_host = services.media_host(destination)
         leg.port = port
-        leg.local = LocalMedia(host=media_host, port=port, session_id=services.rng.getrandbits(48), version=1)
+        leg.local = services.local_media(destination, port, trunk)
+        leg.trunk = trunk.name if trunk is not None else None
         self._legs.add(leg)
         self._legs.cords.send_media(leg, now)
         headers = list(args.headers.items())
@@ -89,7 +92,7 @@ class Dialling:
         try:
             leg.sip = services.ua.invite(
                 to=to,
-                from_=f"sip:{user}@{media_host}",
+                from_=f"sip:{user}@{leg.local.host}",
                 sdp=offer(leg.local),
                 now=now,
                 destination=destination,
@@ -98,20 +101,20 @@ class Dialling:
             )
         except ValueError as error:
             raise Refusal(400, str(error)) from error
-        services.legs[leg.sip] = session.id
+        self._legs.register(leg)
         state = services.ua.dialog(leg.sip)
         leg.call_id = state.call_id if state is not None else ""
         self._legs.keep_dialog(leg, now)
         leg.no_answer = services.timers.set(now + args.timeout, lambda at: self._timed_out(leg, at))
 
-    def _whither(self, args: commands.CallDial) -> tuple[str, str, Address | None]:
-        """(Request-URI, host, next hop). Raises Refusal."""
+    def _whither(self, args: commands.CallDial) -> tuple[str, str, Address | None, Trunk | None]:
+        """(Request-URI, host, next hop, trunk). Raises Refusal."""
         config = self._session.services.config
         if args.trunk is None and args.to.lower().startswith(("sip:", "sips:")):
             target = read_target(args.to)
             if target is None:
                 raise Refusal(484, f"{args.to} cannot be read")
-            return target.text, target.text.partition("@")[2], None
+            return target.text, target.text.partition("@")[2], None, None
         try:
             trunk = config.trunk(args.trunk) if args.trunk is not None else outbound_for(config, args.to)
         except KeyError:
@@ -122,7 +125,7 @@ class Dialling:
         if target is None:
             raise Refusal(484, f"{args.to} cannot be read")
         host = trunk.uri.removeprefix("sip:")
-        return f"sip:{target.text}@{host}", host, None
+        return f"sip:{target.text}@{host}", host, None, trunk
 
     def _refused(self, leg: Leg, refusal: Refusal, now: float) -> None:
         session = self._session
@@ -154,6 +157,7 @@ class Dialling:
         """It rings, or early media begins."""
         session = self._session
         leg.headers = visible(event.response.headers)
+        had_media = leg.early_media
         if event.sdp is not None and leg.local is not None:
             try:
                 leg.media = accept_answer(event.sdp, leg.local)
@@ -165,7 +169,7 @@ class Dialling:
         if leg.state == "ALERTING":
             leg.state = "PROGRESSING"
             session.post("call.ringing", CallProgress(leg.headers), now, target=leg.name)
-        if leg.early_media:
+        if leg.early_media and not had_media:
             session.post("call.audio_started", CallProgress(leg.headers), now, target=leg.name)
         self._legs.cords.update_fallbacks(now)
 

@@ -3,13 +3,13 @@
 A 183 or 200 leaves when the plane has confirmed the leg's media (limit 1 s, else 500; DESIGN §1).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cordboard.contract import commands
 from cordboard.contract.events import CallProgress
 from cordboard.sip import events as sip
 from cordboard.sip.leg import LegState
-from cordboard.sip.offer import LocalMedia, answer, offer
+from cordboard.sip.offer import LocalMedia, Negotiated, answer, offer
 
 from .objects import Leg, visible
 from .steps import Step
@@ -22,6 +22,15 @@ MEDIA_LIMIT = 1.0
 """Seconds a plane may take to confirm a leg before its 200 becomes a 500 (DESIGN §1)."""
 
 
+Described: TypeAlias = tuple[bytes, Negotiated | None]
+"""Our description, and what was negotiated; None while the offer is ours."""
+
+
+def describe(sdp: bytes | None, local: LocalMedia) -> Described:
+    """Our answer, or our offer to an INVITE without one. Raises SdpError (→ 400), NotAcceptable (→ 488)."""
+    return (offer(local), None) if sdp is None else answer(sdp, local)
+
+
 class Inbound:
     """The call that began a session."""
 
@@ -29,18 +38,17 @@ class Inbound:
         self._session = session
         self._legs = legs
 
-    def incoming(self, event: sip.IncomingInvite, port: int, now: float) -> Leg:
-        """The session's first leg. Raises SdpError (→ 400), NotAcceptable (→ 488)."""
+    def incoming(
+        self, event: sip.IncomingInvite, local: LocalMedia, described: Described, trunk: str | None, now: float
+    ) -> Leg:
+        """The session's first leg."""
         services = self._session.services
-        local = LocalMedia(
-            host=services.media_host(event.source), port=port, session_id=services.rng.getrandbits(48), version=1
-        )
         leg = Leg(
             name="caller",
             unit=self._legs.unit_for("caller"),
             sip=event.leg,
             incoming=True,
-            port=port,
+            port=local.port,
             local=local,
             number=event.callee,
             callerid=event.caller,
@@ -49,11 +57,9 @@ class Inbound:
             began=now,
             call_id=event.request.call_id,
         )
-        if event.sdp is None:
-            leg.late_offer = True
-            leg.answer = offer(local)
-        else:
-            leg.answer, leg.media = answer(event.sdp, local)
+        leg.late_offer = event.sdp is None
+        leg.answer, leg.media = described
+        leg.trunk = trunk
         self._legs.add(leg)
         self._legs.cords.send_media(leg, now)
         limit = services.config.limits.no_answer
@@ -93,14 +99,15 @@ class Inbound:
 
         def ready(at: float) -> None:
             timer.cancel()
-            if leg.live and step.status == "pending":
+            if leg.live and not leg.answered and step.status == "pending":
                 self._send_response(leg, step, code, args, at)
 
         self._legs.cords.when_media_ready(leg, ready)
 
     def _send_response(self, leg: Leg, step: Step, code: int, args: commands.CallRespond, now: float) -> None:
         session = self._session
-        body = leg.answer if code != 180 else None
+        # Our own offer may not stand in an unreliable response (RFC 3261 §13.2.1): it waits for the 200.
+        body = leg.answer if code == 200 or (code == 183 and not leg.late_offer) else None
         try:
             session.services.ua.respond(leg.sip, code, sdp=body, headers=tuple(args.headers.items()), now=now)
         except (LegState, ValueError) as error:

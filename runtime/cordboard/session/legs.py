@@ -64,7 +64,14 @@ class Legs:
         """A new leg."""
         self._legs.append(leg)
         if leg.sip:
-            self._session.services.legs[leg.sip] = self._session.id
+            self.register(leg)
+
+    def register(self, leg: Leg) -> None:
+        """The user agent's name of a leg is known."""
+        services = self._session.services
+        services.legs[leg.sip] = services.traced[leg.sip] = self._session.id
+        if leg.trunk is not None:
+            services.trunk_of[leg.sip] = leg.trunk
 
     def hang_up(self, step: Step, args: commands.CallHangup, now: float) -> None:
         """End a leg, now or after playout."""
@@ -182,6 +189,7 @@ class Legs:
         if leg.no_answer is not None:
             leg.no_answer.cancel()
         session.services.legs.pop(leg.sip, None)
+        session.services.trunk_of.pop(leg.sip, None)
         if leg.dialog_kept:
             session.services.emit(DropDialog(leg.unit.replace("/", "_")))
         session.send_plane(link.LegClose(leg.unit))

@@ -49,6 +49,8 @@ class Leg:
     end_code: int = 0
     end_cause: str = ""
     call_id: str = ""
+    trunk: str | None = None
+    """Name of the trunk it came or went over."""
     hangup_pending: bool = False
     """A hang-up after playout waits."""
     hanging_up: bool = False

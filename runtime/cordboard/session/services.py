@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cordboard.config.model import Config
+from cordboard.config.model import Config, Trunk
+from cordboard.sip.offer import LocalMedia
 from cordboard.sip.ua import UserAgent
 
 from .control_url import ControlKey
@@ -33,6 +34,26 @@ class Services:
     public_url: str
     legs: dict[str, str]
     """The user agent's leg id → session id; its length is the number of calls."""
+    traced: dict[str, str]
+    """The same, until the session is over: traces follow the end of a leg."""
+    trunk_of: dict[str, str]
+    """The user agent's leg id → name of its trunk."""
+
+    def over_trunk(self, trunk: Trunk) -> int:
+        """Calls over a trunk now."""
+        return sum(1 for leg in self.legs if self.trunk_of.get(leg) == trunk.name)
+
+    def local_media(self, peer: tuple[str, int] | None, port: int, trunk: Trunk | None) -> LocalMedia:
+        """What we offer or answer to a peer, in the trunk's order of codecs."""
+        known = LocalMedia("", 0, 0, 0).codecs
+        wanted = tuple(name for name in trunk.codecs if name in known) if trunk is not None else ()
+        return LocalMedia(
+            host=self.media_host(peer),
+            port=port,
+            session_id=self.rng.getrandbits(48),
+            version=1,
+            codecs=wanted or known,
+        )
 
     def identifier(self, bits: int = 64) -> str:
         """Hex digits nobody can guess the next of (the engine's rng is seeded from the system outside tests)."""

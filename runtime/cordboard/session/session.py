@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from cordboard.config.model import Route
 from cordboard.contract import link
 from cordboard.contract.codec import encode
 from cordboard.contract.commands import Command
@@ -52,12 +53,14 @@ class Session:
         plane: int,
         now: float,
         custom_data: Mapping[str, Any] | None = None,
+        route: Route | None = None,
     ) -> None:
         self.services = services
         self.id = f"s_{services.identifier(96)}"
         self.scenario = scenario
         self.release = release
         self.plane = plane
+        self.route = route
         self.began = now
         self.started_text = services.clock.text(now)
         self.custom_data: Mapping[str, Any] = custom_data or {}

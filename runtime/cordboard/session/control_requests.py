@@ -1,0 +1,82 @@
+"""Requests to control URLs: the token is checked before all else, then rate, method, size and type (HANDLERS §2.3)."""
+
+import json
+from collections.abc import Mapping
+
+from cordboard.contract.events import HttpRequest
+
+from .control_url import MAX_BODY
+from .effects import ReplyHttp
+from .services import Services
+from .session import Session
+
+HTTP_HEADERS = ("content-type", "user-agent", "x-request-id", "x-cartesia-call-id")
+"""Request headers that handlers see."""
+
+
+class ControlRequests:
+    """Makes http.request events of them, or refuses them."""
+
+    def __init__(self, services: Services, sessions: Mapping[str, Session]) -> None:
+        self._services = services
+        self._sessions = sessions
+
+    def receive(
+        self, request: str, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float
+    ) -> None:
+        """A request to `/control/` + `path`."""
+        token, _, rest = path.partition("/")
+        found = self._services.control_key.verify(token, self._services.clock.at(now).timestamp())
+        session = self._sessions.get(found) if found is not None else None
+        if session is None or session.ending.terminating:
+            self._problem(request, 404, "not_found", "no such session")
+            return
+        if not session.bucket.take(now):
+            self._problem(request, 429, "too_many_requests", "at most 5 a second", {"Retry-After": "1"})
+            return
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if method not in ("GET", "POST"):
+            self._problem(request, 405, "method_not_allowed", "GET or POST", {"Allow": "GET, POST"})
+        elif len(body) > MAX_BODY:
+            self._problem(request, 413, "too_large", f"at most {MAX_BODY} bytes")
+        elif method == "POST" and body and kind != "application/json":
+            self._problem(request, 415, "unsupported_media_type", "send application/json")
+        else:
+            self._http_event(session, request, method, rest, headers, body, now)
+
+    def _http_event(
+        self,
+        session: Session,
+        request: str,
+        method: str,
+        rest: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        now: float,
+    ) -> None:
+        try:
+            content = body.decode() if method == "POST" else ""
+        except UnicodeDecodeError:
+            self._problem(request, 400, "bad_request", "the body is not UTF-8")
+            return
+        data = HttpRequest(
+            method=method,
+            path=f"/{rest}",
+            headers={name: headers[name] for name in HTTP_HEADERS if name in headers},
+            content=content,
+            verb=rest.partition("/")[0] or None,
+        )
+        session.note("http", f"{method} control URL", {"verb": data.verb, "bytes": len(body)}, now)
+        if not session.listens("http.request"):
+            self._problem(request, 404, "not_found", "the scenario does not listen to http.request")
+            return
+        session.request_came(request, now)
+        if not session.post("http.request", data, now, request=request):
+            session.problem(request, 503, "busy", "too many events wait; try again later", now)
+
+    def _problem(
+        self, request: str, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        body = json.dumps({"title": code, "status": status, "code": code, "detail": detail}).encode()
+        merged = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **(headers or {})}
+        self._services.emit(ReplyHttp(request, status, body, merged))
