@@ -1,0 +1,262 @@
+"""The simulated Line service: the server's side of every agent socket, as bytes, scripted by the test.
+
+Follows reference cartesia-protocols §1 on the wire (upgrade, start, ack, media both ways, clear, dtmf, custom, turns,
+close). Written with websockets' sans-I/O server, apart from the client's side that it is a check on. Leaves out
+authentication beyond seeing a bearer token, delivery pacing (all is as_available) and the Managed wire.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from websockets.exceptions import InvalidHandshake
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from cordboard.media.chain import L16_16000, PCMU_8000, build_chain
+
+from .voices import Utterance, Voices, tone, tone_ulaw, tones_in
+from .world import World
+
+PIECE = 1600
+"""Bytes of one media_output: 200 ms of µ-law, a size that the service was seen to send."""
+
+ToPlane: TypeAlias = Callable[[str, bytes | None, str], None]
+"""(what: connected, data, eof, lost; bytes; reason)."""
+
+
+@dataclass(slots=True)
+class Manners:
+    """How the service treats new sockets; changed by the test before a call."""
+
+    reachable: bool = True
+    """False: no connection can be made."""
+    status: int = 101
+    """Another one refuses the upgrade."""
+    acks: bool = True
+    """Whether `start` is answered."""
+    latency: float = 0.0005
+    """Seconds one way."""
+    closes: bool = True
+    """Whether a close frame is answered."""
+
+
+class SimulatedAgent:
+    """One socket."""
+
+    def __init__(self, unit: str, world: World, voices: Voices, manners: Manners, to_plane: ToPlane) -> None:
+        self.unit = unit
+        self.session, _, self.name = unit.partition("/")
+        self._world = world
+        self._voices = voices
+        self._manners = manners
+        self._to_plane = to_plane
+        self._server = ServerProtocol(max_size=1 << 20)
+        self._stream = f"stream-{unit}"
+        self._turns = 0
+        self._frames: list[bytes] = []
+        self._loose = b""
+        self.latency = manners.latency
+        """Seconds one way."""
+        self.connected = False
+        """The socket is open."""
+        self.started: Mapping[str, Any] = {}
+        """The `start` message; empty before."""
+        self.messages: list[dict[str, Any]] = []
+        """Everything received but audio."""
+        self.heard_bytes = 0
+        """Bytes of caller audio received."""
+        self.closed_by_us: tuple[int, str] | None = None
+        """Code and reason of the edge's close frame."""
+        self.sound_until = world.now
+        """When what it said is over, played without pause."""
+
+    # --- the network's side
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the edge; b"" is its end of the stream."""
+        if self._gone:
+            return
+        if data:
+            self._server.receive_data(data)
+        else:
+            self._server.receive_eof()
+        for event in self._server.events_received():
+            if isinstance(event, Request):
+                self._upgrade(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._flush()
+        if not data:
+            self._end("lost", "the connection is closed")
+
+    _gone = False
+
+    def _upgrade(self, request: Request) -> None:
+        if not str(request.headers.get("Authorization", "")).startswith("Bearer "):
+            self._server.send_response(self._server.reject(401, "no token"))
+        elif self._manners.status != 101:
+            self._server.send_response(self._server.reject(self._manners.status, '{"error": "refused"}'))
+        else:
+            response = self._server.accept(request)
+            if self._server.handshake_exc is not None:
+                raise InvalidHandshake(str(self._server.handshake_exc))
+            self._server.send_response(response)
+            self.connected = True
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            close = self._server.close_rcvd
+            assert close is not None
+            if self.closed_by_us is None and self.connected:
+                self.closed_by_us = (close.code, close.reason)
+            self.connected = False
+        elif frame.opcode is Opcode.TEXT:
+            self._message(bytes(frame.data))
+
+    def _message(self, data: bytes) -> None:
+        message = json.loads(data)
+        event = message.get("event")
+        if event == "media_input":
+            self._hear(base64.b64decode(message["media"]["payload"]))
+            return
+        self._world.record(f"agent {self.unit}", data)
+        self.messages.append(message)
+        if event == "start":
+            self.started = message
+            self._input = message.get("config", {}).get("input_format", "mulaw_8000")
+            if self._manners.acks:
+                config = {**message.get("config", {}), "input_format": self._input}
+                self.send({"event": "ack", "stream_id": self._stream, "config": config, "agent": {}, "call_id": "c-1"})
+
+    _input = "mulaw_8000"
+
+    def _hear(self, audio: bytes) -> None:
+        self.heard_bytes += len(audio)
+        if self._input != "mulaw_8000":
+            audio = build_chain(L16_16000, PCMU_8000).process(audio)
+        self._loose += audio
+        while len(self._loose) >= 160:
+            self._frames.append(self._loose[:160])
+            self._loose = self._loose[160:]
+
+    # --- what the test wants it to do
+
+    def say(self, text: str, seconds: float = 1.0, *, turn: bool = True) -> Utterance:
+        """Speak for some seconds, delivered at once; `turn`: as a turn of its own, with its text."""
+        said = self._voices.utterance(self.name, text)
+        if turn:
+            self.begin_turn()
+            self.send({"event": "turn_output_text_delta", "turn_output_text_delta": {"text": text}})
+        self.audio(said.hz, seconds)
+        if turn:
+            self.end_turn(text)
+        return said
+
+    def audio(self, hz: int, seconds: float) -> None:
+        """Bare audio of a tone."""
+        if self._input == "mulaw_8000":
+            data, size = tone_ulaw(hz, seconds), PIECE
+        else:
+            data, size = tone(hz, seconds, 16000).astype("<i2").tobytes(), PIECE * 4
+        for start in range(0, len(data), size):
+            payload = base64.b64encode(data[start : start + size]).decode()
+            self.send({"event": "media_output", "media": {"payload": payload}})
+        self.sound_until = max(self.sound_until, self._world.now) + seconds
+
+    def begin_turn(self) -> None:
+        """turn_started."""
+        self._turns += 1
+        self.send({"event": "turn_started", "turn_started": {"id": f"t{self._turns}", "role": "assistant"}})
+
+    def end_turn(self, text: str, *, interrupted: bool = False) -> None:
+        """turn_ended."""
+        turn = {"id": f"t{self._turns}", "role": "assistant", "text": text, "was_interrupted": interrupted}
+        self.send({"event": "turn_ended", "turn_ended": {**turn, "tool_calls": []}})
+
+    def clear(self) -> None:
+        """The caller barged in: what was said and not heard is void."""
+        self.send({"event": "clear"})
+        self.sound_until = self._world.now
+
+    def dtmf(self, digit: str) -> None:
+        """Press a key towards the caller."""
+        self.send({"event": "dtmf", "dtmf": digit})
+
+    def custom(self, metadata: Mapping[str, Any]) -> None:
+        """A custom event."""
+        self.send({"event": "custom", "metadata": dict(metadata)})
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Any message; `stream_id` is added."""
+        if self._server.state is not OPEN:
+            raise ConnectionError(f"the socket of {self.name} is not open")
+        ordered = {"event": message.get("event"), "stream_id": self._stream, **message}
+        data = json.dumps(ordered, separators=(",", ":")).encode()
+        self._world.record(f"to plane {self.unit}", data)
+        self._server.send_text(data)
+        self._flush()
+
+    def drop(self, code: int = 1006, reason: str = "") -> None:
+        """Close the socket; 1006: the connection breaks without a close frame."""
+        if self._gone or not self.connected:
+            return
+        self.connected = False
+        if code == 1006:
+            self._end("lost", reason or "connection reset by peer")
+            return
+        self._server.send_close(code, reason)
+        self._flush()
+
+    def heard(self) -> list[tuple[int, float]]:
+        """(tone, seconds) of what the caller's side brought."""
+        return tones_in(self._frames)
+
+    def _flush(self) -> None:
+        for data in self._server.data_to_send():
+            if not self._manners.closes and not self.connected:
+                continue
+            if data:
+                self._send_bytes(data)
+            else:
+                self._world.after(self._manners.latency, lambda: self._to_plane("eof", None, ""))
+
+    def _send_bytes(self, data: bytes) -> None:
+        self._world.after(self._manners.latency, lambda: self._to_plane("data", data, ""))
+
+    def _end(self, what: str, reason: str) -> None:
+        self._gone = True
+        self.connected = False
+        self._world.after(self._manners.latency, lambda: self._to_plane(what, None, reason))
+
+
+class AgentService:
+    """All sockets of all agents."""
+
+    def __init__(self, world: World, voices: Voices) -> None:
+        self._world = world
+        self._voices = voices
+        self.manners = Manners()
+        """Of sockets that open from now on."""
+        self.agents: list[SimulatedAgent] = []
+        """Every socket ever opened, in order."""
+
+    def connect(self, unit: str, to_plane: ToPlane) -> SimulatedAgent:
+        """A connection from the edge; `to_plane` hears what comes back."""
+        manners = self.manners
+        agent = SimulatedAgent(unit, self._world, self._voices, manners, to_plane)
+        if manners.reachable:
+            self.agents.append(agent)
+            self._world.after(manners.latency, lambda: to_plane("connected", None, ""))
+        else:
+            self._world.after(manners.latency, lambda: to_plane("lost", None, "no connection: refused"))
+        return agent
+
+    def of_session(self, session: str, name: str | None = None) -> list[SimulatedAgent]:
+        """The sockets of a session, the newest last."""
+        found = [agent for agent in self.agents if agent.session == session]
+        return [agent for agent in found if name is None or agent.name.partition("~")[0] == name]

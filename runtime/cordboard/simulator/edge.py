@@ -1,0 +1,353 @@
+"""The simulated edge: a control engine and its planes, wired by links, functions in this process, storage in memory.
+
+What the shells do in a real edge (sockets, processes, files, HTTP servers) is done here in a few lines each; the
+engines, parsers and codecs are the same. A part may die: `kill_plane`, `hang_plane`, `restart_control`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cordboard.config.model import Config
+from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
+from cordboard.hosts.errors import FunctionError, FunctionTimeout
+from cordboard.session import effects
+from cordboard.session.engine import ControlEngine
+from cordboard.sip.parser import MessageError
+from cordboard.sip.parser import parse as parse_sip
+from cordboard.storage.interface import SecretNotFound
+from cordboard.storage.memory import MemorySecrets
+
+from .agent_service import AgentService
+from .functions import Functions
+from .network import Address, Network
+from .plane_host import PlaneHost
+from .world import Alarm, World
+
+LINK = 0.0001
+"""Seconds that a line takes between control and a plane: a Unix socket."""
+FUNCTION = 0.002
+"""Seconds that a function takes beyond what its handler sleeps: a warm worker on the same machine."""
+RESTART = 0.5
+"""Seconds until a plane that died is there again."""
+PUBLIC_URL = "https://edge.test"
+
+
+@dataclass(slots=True)
+class SimulatedSession:
+    """What is known of a session from outside of the engine."""
+
+    id: str
+    facts: Mapping[str, Any]
+    call_id: str = ""
+    """Call-ID of the INVITE that began it."""
+    plane: int = 0
+    control_url: str = ""
+    """As its functions were told."""
+    state: dict[str, Any] = field(default_factory=dict)
+    """session.state after the last event."""
+    timeline: list[TimelineEntry] = field(default_factory=list)
+    transcript: list[str] = field(default_factory=list)
+    ended: list[CallEnded] = field(default_factory=list)
+    """Its records: one, when it is over."""
+    ended_at: float = 0.0
+    life: int = 1
+    """The control that began it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """What a control request was answered with."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class SimulatedEdge:
+    """Control, its planes and its functions."""
+
+    def __init__(
+        self,
+        world: World,
+        network: Network,
+        config: Config,
+        functions: Functions,
+        secrets: MemorySecrets,
+        service: AgentService,
+        *,
+        host: str,
+        planes: int = 1,
+    ) -> None:
+        self.world = world
+        self.network = network
+        self.config = config
+        self.functions = functions
+        self.service = service
+        self.host = host
+        self.files: dict[str, bytearray] = {}
+        """Raw recordings by path."""
+        self.disk_full = False
+        """Recordings cannot be written."""
+        self.sessions: dict[str, SimulatedSession] = {}
+        """Every session there ever was."""
+        self.replies: dict[str, HttpReply] = {}
+        """Request → its answer."""
+        self.log: list[effects.Log] = []
+        """The edge's own log."""
+        self.dialogs: dict[str, DialogRecord] = {}
+        """Dialogs on disk."""
+        self.legs: dict[str, tuple[str, str]] = {}
+        """Call-ID → (session, name of the leg) of calls that the edge made or answered."""
+        self.retained: dict[str, int] = {}
+        """Release → sessions that hold it."""
+        self.invocations: list[effects.Invoke] = []
+        """Every invocation."""
+        self.fail_next: list[str] = []
+        """Kinds of failure for the coming invocations: timeout, crashed, raised."""
+        self._secrets = secrets
+        self._ports = config.sip.rtp.ports.first
+        self._requests = 0
+        self.life = 0
+        self._inviting = ""
+        self._plane_lives = 0
+        self.control: ControlEngine | None = None
+        self._alarm = Alarm(world, self._on_timer)
+        self.planes = [self._new_plane(index) for index in range(planes)]
+        self.start_control()
+
+    # --- lives
+
+    def start_control(self) -> None:
+        """A control begins its life."""
+        self.life += 1
+        world = self.world
+        self.control = ControlEngine(
+            config=self.config,
+            release=self.functions.release,
+            resolve_secret=self._resolve,
+            rng=world.rng(f"control {self.life}"),
+            now=world.now,
+            started_at=datetime.fromtimestamp(world.wall(world.now), UTC),
+            life=f"life-{self.life}",
+            control_key=b"k" * 32,
+            public_url=PUBLIC_URL,
+            media_host=lambda peer: self.host,
+            advertise=lambda peer: self.host,
+        )
+        self.network.bind((self.host, self.config.sip.udp.port), self._sip)
+        records, self.dialogs = list(self.dialogs.values()), {}
+        self.control.restore(records, world.now)
+        self._drain()
+        for plane in self.planes:
+            self._connect(plane)
+
+    def kill_control(self) -> None:
+        """Control's process ends."""
+        self.control = None
+        self._alarm.set(None)
+        self.network.unbind((self.host, self.config.sip.udp.port))
+        for plane in self.planes:
+            if plane.alive:
+                plane.link_closed()
+
+    def restart_control(self, after: float = 1.0) -> None:
+        """Control dies, and the next is there after some seconds."""
+        self.kill_control()
+        self.world.after(after, self.start_control, transit=False)
+
+    def kill_plane(self, index: int) -> None:
+        """A plane's process dies; the supervisor starts another."""
+        plane = self.planes[index]
+        plane.kill()
+        self.world.after(LINK, lambda: self._plane_lost(plane))
+        self.world.after(RESTART, lambda: self._replace(plane), transit=False)
+
+    def hang_plane(self, index: int) -> None:
+        """A plane stops doing anything; only its lease tells."""
+        self.planes[index].hangs = True
+
+    def shutdown(self) -> None:
+        """The edge is asked to stop."""
+        assert self.control is not None
+        self.control.shutdown(self.world.now)
+        self._drain()
+
+    def _new_plane(self, index: int) -> PlaneHost:
+        self._plane_lives += 1
+        return PlaneHost(self, index, self._plane_lives)
+
+    def _connect(self, plane: PlaneHost) -> None:
+        if plane.alive and self.control is not None:
+            plane.link_opened()
+            self.control.plane_connected(plane.index, self.world.now)
+            self._drain()
+
+    def _plane_lost(self, plane: PlaneHost) -> None:
+        if self.control is not None:
+            self.control.plane_lost(plane.index, "connection reset", self.world.now)
+            self._drain()
+
+    def _replace(self, plane: PlaneHost) -> None:
+        if self.planes[plane.index] is plane:
+            self.planes[plane.index] = self._new_plane(plane.index)
+            self._connect(self.planes[plane.index])
+
+    def free_port(self) -> int:
+        """An RTP port that no plane has had."""
+        port = self._ports
+        self._ports += 2
+        return port
+
+    # --- in
+
+    def _sip(self, data: bytes, source: Address) -> None:
+        if self.control is None:
+            return
+        if data.startswith(b"INVITE"):
+            try:
+                self._inviting = parse_sip(data).call_id
+            except MessageError:
+                self._inviting = ""
+        self.control.receive_datagram(data, source, self.world.now)
+        self._drain()
+        self._inviting = ""
+
+    def from_plane(self, plane: PlaneHost, line: bytes) -> None:
+        """A plane wrote a line."""
+        self.world.after(LINK, lambda: self._link(plane, line))
+
+    def _link(self, plane: PlaneHost, line: bytes) -> None:
+        if self.control is None or self.planes[plane.index] is not plane or not plane.alive:
+            return
+        self.world.record(f"link from {plane.index}", line)
+        self.control.receive_link(plane.index, line, self.world.now)
+        self._drain()
+
+    def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
+        """A request to /control/ + path; its answer will stand in `replies` under the name returned."""
+        assert self.control is not None
+        self._requests += 1
+        name = f"http-{self._requests}"
+        self.control.receive_http(name, method, path, headers, body, self.world.now)
+        self._drain()
+        return name
+
+    def _on_timer(self) -> None:
+        if self.control is not None:
+            self.control.on_timer(self.world.now)
+            self._drain()
+
+    def _resolve(self, name: str) -> tuple[str, str]:
+        try:
+            found = self._secrets.resolve(name)
+        except SecretNotFound as error:
+            raise KeyError(str(error)) from None
+        return found.value, str(found.version)
+
+    # --- out
+
+    def _drain(self) -> None:
+        control = self.control
+        if control is None:
+            return
+        while (effect := control.next_effect()) is not None:
+            self._perform(effect)
+        self._alarm.set(control.next_timer())
+
+    def _perform(self, effect: effects.Effect) -> None:
+        world = self.world
+        match effect:
+            case effects.SendSip(data, address):
+                self.network.send(data, (self.host, self.config.sip.udp.port), address, transit=True)
+            case effects.SendPlane(index, line):
+                plane = self.planes[index]
+                world.after(LINK, lambda: plane.receive_link(line))
+            case effects.KillPlane(index, pid):
+                plane = self.planes[index]
+                if plane.pid == pid:
+                    plane.kill()
+                    world.after(RESTART, lambda: self._replace(plane), transit=False)
+            case effects.Invoke():
+                self._invoke(effect)
+            case effects.ReplyHttp(request, status, body, headers):
+                assert request not in self.replies, f"{request} was answered twice"
+                self.replies[request] = HttpReply(status, body, headers)
+                world.record(f"http {status}", body)
+            case effects.KeepDialog(key, record):
+                self._keep(key, record)
+            case effects.DropDialog(key):
+                self.dialogs.pop(key, None)
+            case effects.WriteTimeline(session, entry):
+                self.sessions[session].timeline.append(entry)
+                world.record("timeline", repr(entry).encode())
+            case effects.WriteTranscript(session, text):
+                self.sessions[session].transcript.append(text)
+            case effects.SessionBegan(session, facts):
+                plane_index = int(facts["plane"])
+                self.sessions[session] = SimulatedSession(session, facts, self._inviting, plane_index, life=self.life)
+                if self._inviting:
+                    self.legs[self._inviting] = (session, "caller")
+            case effects.SessionEnded(record):
+                self.sessions[record.session].ended.append(record)
+                self.sessions[record.session].ended_at = world.now
+                world.record("ended", repr(record).encode())
+            case effects.RetainRelease(release):
+                self.retained[release] = self.retained.get(release, 0) + 1
+            case effects.ReleaseDone(release):
+                self.retained[release] -= 1
+            case effects.Log():
+                self.log.append(effect)
+
+    def _keep(self, key: str, record: DialogRecord) -> None:
+        self.dialogs[key] = record
+        from cordboard.sip.dialog import DialogState
+
+        call_id = DialogState.from_json(str(record.dialog["state"])).call_id
+        self.legs[call_id] = (record.session, record.leg)
+
+    # --- functions
+
+    def _invoke(self, effect: effects.Invoke) -> None:
+        self.world.after(FUNCTION / 2, lambda: self._run(effect))
+
+    def _run(self, effect: effects.Invoke) -> None:
+        world, payload = self.world, effect.payload
+        self.invocations.append(effect)
+        session = self.sessions[str(payload["session"]["id"])]
+        session.control_url = str(payload["session"]["control_url"])
+        if not session.state:
+            session.state = dict(payload["state"]["data"])
+        if self.fail_next:
+            self._report_failure(effect, self.fail_next.pop(0), "told by the test", 0.0)
+            return
+        try:
+            answer, took = self.functions.invoke(effect.function, payload, effect.timeout, world.now)
+        except FunctionTimeout as error:
+            self._report_failure(effect, "timeout", str(error), self.functions.took)
+            return
+        except FunctionError as error:
+            self._report_failure(effect, "raised", str(error), self.functions.took)
+            return
+        life = self.life
+        world.at(world.now + took + FUNCTION / 2, lambda: self._answer(life, effect, answer), transit=not took)
+
+    def _answer(self, life: int, effect: effects.Invoke, answer: Mapping[str, Any]) -> None:
+        if self.control is None or life != self.life:
+            return
+        change = answer.get("state")
+        if answer.get("status") == "done" and isinstance(change, Mapping):
+            self.sessions[str(effect.payload["session"]["id"])].state = dict(change["data"])
+        self.control.turn_answered(effect.token, answer, self.world.now)
+        self._drain()
+
+    def _report_failure(self, effect: effects.Invoke, kind: str, message: str, took: float) -> None:
+        life = self.life
+
+        def tell() -> None:
+            if self.control is not None and life == self.life:
+                self.control.turn_failed(effect.token, kind, message, self.world.now)
+                self._drain()
+
+        self.world.at(self.world.now + took + FUNCTION / 2, tell, transit=not took)
