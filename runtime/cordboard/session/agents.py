@@ -45,8 +45,7 @@ class Agents:
         """Open the socket; done when it is open."""
         session, config = self._session, self._session.services.config.agents.cartesia
         name = step.command.target or "agent"
-        if self.get(name) is not None:
-            step.fail("refused", f"an agent named {name!r} is live; give this one another name")
+        if not session.name_is_free(step, name):
             return
         if args.version not in LINE_VERSIONS:
             versions = ", ".join(LINE_VERSIONS)
@@ -62,7 +61,9 @@ class Agents:
         self._agents[name] = agent
 
         def opened(done: link.Done, at: float) -> None:
-            if done.ok:
+            if done.ok and step.status != "pending":
+                self._close(agent)  # its handler was told that it failed
+            elif done.ok:
                 agent.state = "OPEN"
                 agent.web_socket_id = str(done.result.get("web_socket_id", ""))
                 step.done({"name": name, "web_socket_id": agent.web_socket_id, "id": unit})
@@ -137,7 +138,8 @@ class Agents:
         agent.close_pending = True
 
         def heard_out(at: float) -> None:
-            self._close(agent)
+            if agent.live:
+                self._close(agent)
             step.done()
 
         session.legs.when_over(fed, heard_out)

@@ -23,6 +23,7 @@ _BY_CAUSE: dict[str, Fault] = {
     "caller.failed": "caller",
     "caller.no_ack": "caller",
     "limit.max_duration": "none",
+    "limit.no_answer": "function",
     "limit.unbridged": "function",
     "limit.invocations": "function",
     "edge.failed": "edge",

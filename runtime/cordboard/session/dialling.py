@@ -38,8 +38,7 @@ class Dialling:
     def dial(self, step: Step, args: commands.CallDial, now: float) -> None:
         """Dial; the outcome is call.connected or call.failed of the name, never the command's."""
         name = step.command.target or ""
-        if not name or self._legs.get(name) is not None:
-            step.fail("refused", f"a call named {name!r} is live; give this one another name")
+        if not self._session.name_is_free(step, name):
             return
         step.done({"name": name})
         leg = Leg(

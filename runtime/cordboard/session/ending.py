@@ -28,7 +28,10 @@ PLANE_LIMIT = 2.0
 """Seconds a plane may take to close a session."""
 
 TERMINATING_LIMIT = 5.0
-"""Seconds the handler of session.terminating has."""
+"""Seconds the turn in flight and the handler of session.terminating have once the plane is closed."""
+
+_REFUSED_WITH = {"plane.lost": 500, "edge.shutdown": 503}
+"""Cause → status for a call that was not answered yet; else 480 (DESIGN §4)."""
 
 
 class Ending:
@@ -43,8 +46,8 @@ class Ending:
         self.over = False
         """The record is written."""
         self._cause = ""
-        self.telling = False
-        """The handler of session.terminating is at work."""
+        self._told = False
+        """session.terminating was delivered, or nobody listens to it."""
         self._closing = False
         self._closed: tuple[tuple[LedgerEntry, ...], Mapping[str, Any]] | None = None
         self._terminate: list[Step] = []
@@ -55,13 +58,16 @@ class Ending:
 
     def terminate(self, step: Step, now: float) -> None:
         """The handler's command: waits for hang-ups after playout, then ends every leg."""
+        if self.begun:
+            step.done()
+            return
         self._cause = self._cause or step.cause
         self.terminating = True
         self._terminate.append(step)
         self._session.drop_mailbox(now)
         self._go_on(now)
 
-    def begin(self, cause: str, now: float, *, code: int = 480) -> None:
+    def begin(self, cause: str, now: float) -> None:
         """End everything now."""
         if self.begun:
             return
@@ -73,7 +79,7 @@ class Ending:
         session.executor.fail_pending("call_ended", "the session has ended")
         by = "us" if cause.startswith("handler.") else "edge"
         for leg in session.legs.live():
-            session.legs.end_leg(leg, cause, by, now, code=code)
+            session.legs.end_leg(leg, cause, by, now, code=_REFUSED_WITH.get(cause, 480))
         session.agents.close_all()
         self._timer = session.services.timers.set(now + LEGS_LIMIT, self._close_plane)
         self.progress(now)
@@ -99,7 +105,14 @@ class Ending:
             self.begin(self._last_cause(), now)
 
     def _idle_over(self, now: float) -> None:
-        if not self.begun and not self._session.legs.live():
+        session, self._idle = self._session, None
+        if self.begun or session.legs.live():
+            return
+        limit = session.services.config.limits.idle_session
+        since = max((leg.ended_at or 0.0 for leg in session.legs.all()), default=0.0)
+        if now < since + limit:  # a leg came and went meanwhile
+            self._idle = session.services.timers.set(since + limit, self._idle_over)
+        elif not session.busy:
             self.begin(self._last_cause(), now)
 
     def progress(self, now: float) -> None:
@@ -110,9 +123,9 @@ class Ending:
         elif self.begun:
             if not session.legs.live() and not self._closing:
                 self._close_plane(now)
-            elif self.telling and not session.busy:
-                self.telling = False
-                if self._closed is not None:
+            elif self._closing:
+                self._tell_handlers(now)
+                if self._closed is not None and self._told and not session.busy:
                     self._finish(now)
         elif not session.busy:
             self.idle(now)
@@ -150,19 +163,22 @@ class Ending:
         self._timer = session.services.timers.set(now + PLANE_LIMIT, lambda at: self.plane_closed((), {}, at))
 
     def _tell_handlers(self, now: float) -> None:
-        """session.terminating: its handler may write and store, but its commands reach nothing any more."""
+        """session.terminating, once the turn in flight has come to its return: its handler may write and store, but its
+        commands reach nothing any more."""
         session = self._session
-        session.turns.abandon(now)
-        self.telling = session.post_last("session.terminating", SessionTerminating(self._cause), now, cause=self._cause)
+        if not self._told and session.turns.current is None:
+            self._told = True
+            session.post_last("session.terminating", SessionTerminating(self._cause), now, cause=self._cause)
 
     def plane_closed(self, ledger: tuple[LedgerEntry, ...], figures: Mapping[str, Any], now: float) -> None:
         """Nothing is left on the plane."""
         if self._closed is None:
+            session = self._session
             self._closed = ledger, figures
             if self._timer is not None:
                 self._timer.cancel()
-            if self.telling:
-                self._timer = self._session.services.timers.set(now + TERMINATING_LIMIT, self._finish)
+            if session.busy or not self._told:
+                self._timer = session.services.timers.set(now + TERMINATING_LIMIT, self._finish)
             else:
                 self._finish(now)
 
@@ -173,6 +189,7 @@ class Ending:
         self.over = True
         ledger, figures = self._closed
         session = self._session
+        session.at(now)
         services = session.services
         for timer in (self._timer, self._idle):
             if timer is not None:

@@ -126,6 +126,9 @@ class ControlEngine:
 
     def plane_connected(self, index: int, now: float) -> None:
         """The link to a plane is up."""
+        self._at(now)
+        if self._planes.known(index):
+            self.plane_lost(index, "linked again", now)
         self._planes.connected(index, now)
 
     def plane_lost(self, index: int, reason: str, now: float) -> None:
@@ -188,13 +191,13 @@ class ControlEngine:
         """End every dialog of a former life (DESIGN §1)."""
         ended: dict[str, DialogRecord] = {}
         for record in records:
+            ended.setdefault(record.session, record)
             try:
                 leg = self._ua.restore(DialogState.from_json(str(record.dialog.get("state", ""))), now)
             except ValueError as error:
                 self._emit(Log("error", "a dialog on disk cannot be read", {"problem": str(error)}))
                 continue
             self._restored[leg] = record.session
-            ended[record.session] = record
             self._ua.hangup(leg, now)
         wall = self._services.clock.text(now)
         for session, record in ended.items():

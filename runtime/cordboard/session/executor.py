@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 MAX_TIMERS = 100
 """Timers of one session (VoxEngine's limit)."""
 
-IDEMPOTENT = frozenset({"call.hangup", "agent.close", "timer.clear", "media.stop", "media.unbridge", "record.stop"})
+IDEMPOTENT = frozenset({"call.hangup", "agent.close", "timer.clear", "media.stop", "media.unbridge", "record.stop",
+                        "session.terminate"})  # fmt: skip
 """Commands that are done, and never fail, when there is nothing left to do (HANDLERS §1.2, row 9)."""
 
 
@@ -68,9 +69,10 @@ class Executor:
     def start(self, step: Step, now: float) -> None:
         """Begin one command; whatever is wrong with it fails it by name."""
         session, command = self._session, step.command
-        session.note(
-            "command", command.type, {"id": command.id, "target": command.target, "args": dict(command.args)}, now
-        )
+        given = dict(command.args)
+        if isinstance(given.get("api_key"), str):
+            session.redactor.add(given["api_key"])  # a key that is no reference must not be written either
+        session.note("command", command.type, {"id": command.id, "target": command.target, "args": given}, now)
         if session.ending.begun and command.type not in IDEMPOTENT:
             step.fail("call_ended", "the session has ended")
             return
@@ -94,7 +96,7 @@ class Executor:
     def fail_pending(self, code: str, message: str) -> None:
         """The last live leg ended: nobody waits for anything any more."""
         for step in list(self._pending.values()):
-            if step.command.type not in IDEMPOTENT and step.command.type != "session.terminate":
+            if step.command.type not in IDEMPOTENT:
                 step.fail(code, message)
         self._forget_settled()
 
@@ -110,7 +112,7 @@ class Executor:
 
     def _timed_out(self, step: Step, now: float) -> None:
         self._session.at(now)
-        if step.command.type in IDEMPOTENT or step.command.type == "session.terminate":
+        if step.command.type in IDEMPOTENT:
             step.done()
         else:
             limit = LIMITS.get(step.command.type, LIMIT)

@@ -1,6 +1,7 @@
 """A session's legs: what the user agent and the plane tell of them, and how each of them ends, once."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cordboard.contract import commands, link
@@ -10,7 +11,7 @@ from cordboard.sip import events as sip
 from cordboard.sip.dialog import DialogState
 from cordboard.sip.info import parse_info_digit
 from cordboard.sip.leg import LegState
-from cordboard.sip.offer import LocalMedia, NotAcceptable, accept_answer, answer, offer
+from cordboard.sip.offer import Negotiated, NotAcceptable, accept_answer, answer, offer
 from cordboard.sip.sdp import SdpError
 
 from .cords import Cords
@@ -136,32 +137,36 @@ class Legs:
         if event.sdp is None or leg.local is None:
             return
         try:
-            leg.media = accept_answer(event.sdp, leg.local)
+            media = accept_answer(event.sdp, leg.local)
         except (SdpError, NotAcceptable) as error:
             self._session.note("sip", "unusable answer in ACK", {"problem": str(error)}, now)
             self.end_leg(leg, f"{leg.name}.failed", "edge", now)
             return
-        self.cords.send_media(leg, now)
+        self._renegotiated(leg, media, now)
 
     def _offered(self, leg: Leg, event: sip.Offered, now: float) -> None:
         ua = self._session.services.ua
         assert leg.local is not None
-        local = leg.local
-        leg.local = LocalMedia(local.host, local.port, local.session_id, local.version + 1)
+        local = replace(leg.local, version=leg.local.version + 1)
         if event.sdp is None:
-            ua.answer_offer(leg.sip, sdp=offer(leg.local), now=now)
+            leg.local = local
+            ua.answer_offer(leg.sip, sdp=offer(local), now=now)
             return
-        held = leg.media is not None and leg.media.on_hold
         try:
-            body, media = answer(event.sdp, leg.local)
+            body, media = answer(event.sdp, local)
         except SdpError:
             ua.answer_offer(leg.sip, sdp=None, code=400, now=now)
             return
         except NotAcceptable:
             ua.answer_offer(leg.sip, sdp=None, code=488, now=now)
             return
-        leg.media = media
+        leg.local = local
         ua.answer_offer(leg.sip, sdp=body, now=now)
+        self._renegotiated(leg, media, now)
+
+    def _renegotiated(self, leg: Leg, media: Negotiated, now: float) -> None:
+        held = leg.media is not None and leg.media.on_hold
+        leg.media = media
         self.cords.send_media(leg, now)
         if media.on_hold != held:
             self._session.post("call.hold" if media.on_hold else "call.unhold", CallProgress(), now, target=leg.name)
@@ -257,6 +262,7 @@ class Legs:
         except ValueError as error:
             self._session.note("sip", "headers of the hang-up refused", {"problem": str(error)}, now)
             self._session.services.ua.hangup(leg.sip, now, code=code)
+        self.cords.update_fallbacks(now)
 
     def when_over(self, leg: Leg, act: Callable[[float], None]) -> None:
         """Call `act` when the leg is over."""

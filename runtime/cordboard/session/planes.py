@@ -49,6 +49,10 @@ class Planes:
         plane = self._planes[index] = Plane(index, linked=True, heard=now)
         self.send(plane.index, link.Hello(self._life, self._lease))
 
+    def known(self, index: int) -> bool:
+        """There is a link to it."""
+        return index in self._planes
+
     def lost(self, index: int) -> set[str]:
         """The link is gone; returns the sessions that were on it."""
         plane = self._planes.pop(index, None)

@@ -5,6 +5,7 @@ ends it, and only when nothing of it is left: no leg, no agent, no recording (DE
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,12 @@ from .turn import Posted, Turns
 
 MAX_MAILBOX = 200
 """Events that may wait; a flood of digits or agent events beyond it is dropped and noted."""
+
+ALWAYS_TAKEN = frozenset({"call.connected", "call.failed", "call.disconnected", "websocket.close", "command.failed"})
+"""Events that a full mailbox takes all the same: what a handler commands bounds them, and none may be lost."""
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Names of calls and agents: they stand in unit ids, file names and the timeline."""
 
 HTTP_PATIENCE = 5.0
 """Seconds until a control request is answered with 202 (HANDLERS §2.3)."""
@@ -116,7 +123,7 @@ class Session:
             return False
         if self.ending.terminating or not self.listens(type_, target):
             return False
-        if len(self._mailbox) >= MAX_MAILBOX:
+        if len(self._mailbox) >= MAX_MAILBOX and type_ not in ALWAYS_TAKEN:
             self.note("log", "mailbox full, event dropped", {"type": type_}, now)
             return False
         self._seq += 1
@@ -126,18 +133,17 @@ class Session:
         self.next_turn(now)
         return True
 
-    def post_last(self, type_: str, data: Any, now: float, *, cause: str) -> bool:
+    def post_last(self, type_: str, data: Any, now: float, *, cause: str) -> None:
         """The one event that is delivered while the session ends."""
         fields = encode(data)
         assert isinstance(fields, Mapping)
         self.note("event", type_, dict(fields), now)
         found = self.release.route(self.scenario, type_, None)
         if found is None:
-            return False
+            return
         self._seq += 1
         event = Event(f"{self.id}:{self._seq}", self._seq, type_, self.services.clock.text(now), None, fields)
         self.turns.begin(Posted(event, now, cause), found[0], found[1], now)
-        return True
 
     def next_turn(self, now: float) -> None:
         """Begin the next event's turn if none is in flight."""
@@ -174,6 +180,14 @@ class Session:
     def new_step(self, command: Command, posted: Posted) -> Step:
         """A command about to be executed."""
         return Step(command, posted.cause, posted.at, lambda step: self.turns.settled(step, self._now))
+
+    def name_is_free(self, step: Step, name: str) -> bool:
+        """Whether a new call or agent may have that name; else the step fails."""
+        if not NAME.fullmatch(name):
+            step.fail("invalid", f"name: {name!r} is not 1 to 64 letters, digits, - or _")
+        elif self.legs.get(name) is not None or self.agents.get(name) is not None:
+            step.fail("refused", f"something named {name!r} is live; give this one another name")
+        return step.status == "pending"
 
     def execute(self, steps: list[Step], now: float) -> None:
         """Start commands in order."""
@@ -264,7 +278,7 @@ class Session:
 
     def refuse_or_end(self, now: float) -> None:
         """call.alerting failed: 480 while unanswered, else the end (DESIGN §4)."""
-        self.ending.begin("handler.failed", now, code=480)
+        self.ending.begin("handler.failed", now)
 
     def check_unbridged(self, now: float) -> None:
         """An answered leg that hears nobody and waits for nothing ends after 10 s (DESIGN §1)."""

@@ -8,7 +8,7 @@
 A round is atomic: nothing of an answer that is failed, refused or void is executed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ from cordboard.contract.codec import DecodeError, decode, encode
 from cordboard.contract.commands import Command, fingerprint
 from cordboard.contract.events import Event
 from cordboard.contract.records import (
+    MAX_ANSWER,
     MAX_COMMANDS,
     MAX_INVOCATIONS,
     MAX_REQUEST,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
 PARKED_LIMIT = 30.0
 """Seconds a parked event lives (DESIGN §4)."""
+
+HOST_GRACE = 12.0
+"""Seconds beyond a round's time after which a host that says nothing is given up: it may wait twice for a free worker."""
 
 ATTEMPTS = 2
 """Tries of a round that is lost, times out or crashes."""
@@ -77,7 +81,8 @@ class Turn:
     waiting: tuple[str, ...] = ()
     awaited: set[str] = field(default_factory=set)
     """Every id it ever waited for: their failures were told to the handler."""
-    parked: Timer | None = None
+    timer: Timer | None = None
+    """Ends the wait for an answer, or for what it is parked on."""
     invoked_at: float = 0.0
     seconds: list[float] = field(default_factory=list)
 
@@ -115,6 +120,7 @@ class Turns:
         if turn is None:
             return
         try:
+            self._check_size(raw)
             answer = decode(Answer, raw)
             self._check(turn, answer)
         except DecodeError as error:
@@ -167,8 +173,8 @@ class Turns:
         turn, session = self.current, self._session
         assert turn is not None
         turn.state = "invoked"
-        if self.invocations >= MAX_INVOCATIONS:
-            self._finish(turn, now)
+        if self.invocations >= MAX_INVOCATIONS and turn.event.type != "session.terminating":
+            self._finish(turn, now, resume=False)
             session.end("limit.invocations", now)
             return
         self.invocations += 1
@@ -199,7 +205,20 @@ class Turns:
         if size > MAX_REQUEST:
             self._fail("too_large", f"the invocation has {size} bytes, more than {MAX_REQUEST}", now)
             return
-        session.services.emit(Invoke(turn.token, session.release.id, turn.function, payload, turn.route.timeout))
+        token, timeout = turn.token, turn.route.timeout
+        message = f"no answer after {timeout:g} s, and no word of the functions' host"
+        self._limit(turn, now + timeout + HOST_GRACE, lambda at: self.lost(token, "timeout", message, at))
+        session.services.emit(Invoke(token, session.release.id, turn.function, payload, timeout))
+
+    @staticmethod
+    def _check_size(raw: Mapping[str, Any]) -> None:
+        """Raises DecodeError for an answer above MAX_ANSWER, or one that JSON cannot carry."""
+        try:
+            size = size_of(raw)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DecodeError("", f"has no JSON form: {error}") from error
+        if size > MAX_ANSWER:
+            raise DecodeError("", f"has {size} bytes, more than {MAX_ANSWER}")
 
     def _check(self, turn: Turn, answer: Answer) -> None:
         """The fence, and what a round may not do. Raises DecodeError that names the field."""
@@ -268,9 +287,7 @@ class Turns:
             self.state = StateSnapshot(self.state.version + 1, answer.state.data)
         self._note_round(turn, "done", now)
         turn.state = "done"
-        for step in turn.journal.failed():
-            if step.id not in turn.awaited:
-                session.unawaited_failure(step, now)
+        self._tell_failures(turn, now)
         session.execute(steps, now)
         if turn.posted.request:
             session.reply(turn.posted.request, answer.reply or Reply(204), now)
@@ -281,7 +298,7 @@ class Turns:
         turn.state = "parked"
         turn.waiting = answer.waiting
         turn.awaited.update(answer.waiting)
-        turn.parked = session.services.timers.set(now + PARKED_LIMIT, self._parked_too_long)
+        self._limit(turn, now + PARKED_LIMIT, lambda at: self._fail("parked", f"parked for {PARKED_LIMIT:g} s", at))
         self._note_round(turn, "suspended", now)
         session.execute(steps, now)
         if self.current is turn and turn.state == "parked":
@@ -293,14 +310,19 @@ class Turns:
             step = turn.journal.get(waiting)
             if isinstance(step, Step) and step.status == "pending":
                 return
-        if turn.parked is not None:
-            turn.parked.cancel()
         turn.round += 1
         turn.attempt = 1
         self._invoke(now)
 
-    def _parked_too_long(self, now: float) -> None:
-        self._fail("parked", f"the event was parked for {PARKED_LIMIT:g} s", now)
+    def _limit(self, turn: Turn, due: float, act: Callable[[float], None]) -> None:
+        if turn.timer is not None:
+            turn.timer.cancel()
+
+        def over(at: float) -> None:
+            self._session.at(at)
+            act(at)
+
+        turn.timer = self._session.services.timers.set(due, over)
 
     def _fail(self, kind: str, message: str, now: float, data: Mapping[str, Any] | None = None) -> None:
         """The event has failed: its policy applies."""
@@ -315,6 +337,7 @@ class Turns:
             text = message if bad == 400 else "the handler failed"
             session.problem(turn.posted.request, bad, kind if bad != 500 else "handler_failed", text, now)
         self._finish(turn, now, resume=False)
+        self._tell_failures(turn, now)
         if policy == "refuse":
             session.refuse_or_end(now)
         elif policy == "terminate":
@@ -322,11 +345,19 @@ class Turns:
         session.next_turn(now)
 
     def _finish(self, turn: Turn, now: float, *, resume: bool = True) -> None:
-        if turn.parked is not None:
-            turn.parked.cancel()
+        if turn.timer is not None:
+            turn.timer.cancel()
+        if self.current is not turn:
+            return  # what it commanded ended it already
         self.current = None
         if resume:
             self._session.next_turn(now)
+
+    def _tell_failures(self, turn: Turn, now: float) -> None:
+        """Commands of earlier rounds that failed, and that the handler never waited for."""
+        for step in turn.journal.failed():
+            if step.id not in turn.awaited:
+                self._session.unawaited_failure(step, now)
 
     # --- notes
 
