@@ -31,6 +31,9 @@ TURN_OVER = 0.4
 MAX_TEXT = 4096
 """Characters kept of a turn's text: five minutes of speech."""
 
+MAX_TURN_ID = 64
+"""Characters kept of a turn's id: it stands in the ledger; those seen are numbers and UUIDs."""
+
 MEDIA_ENDED = 1.0
 """Seconds of silence after which media.ended is told (seed: "after the end of the audio stream (1 second)")."""
 
@@ -127,7 +130,7 @@ class Agent:
         """A turn of the assistant began or is over."""
         self.text = ""
         if kind == "started":
-            self.turn = turn
+            self.turn = turn[:MAX_TURN_ID]
             self._turn_began = now
         self.turn_over = kind == "ended"
 

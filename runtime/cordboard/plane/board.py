@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from cordboard.contract import link
@@ -16,8 +17,25 @@ from .leg import Leg
 from .pacing import FRAME, Wheel
 from .switch import Switch
 
+MAX_CORDS = 1000
+"""Cords told of a session whose ledger with its turns does not fit the link: 300 bytes each."""
+
 MAX_FIGURES = 100
 """Values kept of one figure of a session: a clear every half minute for an hour."""
+
+
+def _shortened(message: Any, size: int) -> Any:
+    """What control is told in place of a message of `size` octets."""
+    problem = f"{type(message).__name__} of {size} bytes is too long"
+    match message:
+        case link.AgentSaid():
+            data = {"message": problem, "fatal": False, "type": message.type}
+            return link.AgentSaid(message.agent, "agent.websocket_error", data, message.at)
+        case link.SessionClosed():
+            ledger = tuple(replace(entry, turns=()) for entry in message.ledger[:MAX_CORDS])
+            return link.SessionClosed(message.session, ledger, message.figures)
+        case _:
+            return link.PlaneNote("", "media", "message too long for the link", {"problem": problem})
 
 
 class Board:
@@ -46,9 +64,13 @@ class Board:
         self.effects.append(effect)
 
     def send(self, message: Any) -> None:
-        """Send a message to control, if there is one."""
-        if self.linked:
-            self.effects.append(effects.SendLink(link.to_line(message)))
+        """Send a message to control, if there is one; one too long for the link is cut down, for it would end it."""
+        if not self.linked:
+            return
+        line = link.to_line(message)
+        if len(line) > link.LINK_LINE:
+            line = link.to_line(_shortened(message, len(line)))
+        self.effects.append(effects.SendLink(line))
 
     def done(self, confirm: str | None, **fields: Any) -> None:
         """Confirm a message."""

@@ -179,7 +179,10 @@ class Legs:
             board.send(link.LegAudible(leg.unit))
         self._spoke(leg, leg.voice(frames, now))
         for agent in board.switch.agents_hearing(leg.unit):
-            self._agents.hear(agent, frames, now)
+            if not leg.media.on_hold:
+                self._agents.hear(agent, frames, now)
+            elif agent.ear is not None:  # it is fed silence
+                agent.ear.refuse(b"".join(frames), "", "hold")
         for cord in board.switch.cords_from_leg(leg.unit):
             sink = board.legs[cord.sink]
             for frame in frames:
