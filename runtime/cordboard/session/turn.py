@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 PARKED_LIMIT = 30.0
-"""Seconds a parked event lives (DESIGN §4)."""
+"""Seconds an event may be parked, over all its rounds (DESIGN §4)."""
 
 HOST_GRACE = 12.0
 """Seconds beyond a round's time after which a host that says nothing is given up: it may wait twice for a free worker."""
@@ -81,6 +81,9 @@ class Turn:
     waiting: tuple[str, ...] = ()
     awaited: set[str] = field(default_factory=set)
     """Every id it ever waited for: their failures were told to the handler."""
+    may_park: float = PARKED_LIMIT
+    """Seconds it may yet be parked."""
+    parked_at: float = 0.0
     timer: Timer | None = None
     """Ends the wait for an answer, or for what it is parked on."""
     invoked_at: float = 0.0
@@ -298,7 +301,8 @@ class Turns:
         turn.state = "parked"
         turn.waiting = answer.waiting
         turn.awaited.update(answer.waiting)
-        self._limit(turn, now + PARKED_LIMIT, lambda at: self._fail("parked", f"parked for {PARKED_LIMIT:g} s", at))
+        turn.parked_at = now
+        self._limit(turn, now + turn.may_park, lambda at: self._fail("parked", f"parked for {PARKED_LIMIT:g} s", at))
         self._note_round(turn, "suspended", now)
         session.execute(steps, now)
         if self.current is turn and turn.state == "parked":
@@ -310,6 +314,7 @@ class Turns:
             step = turn.journal.get(waiting)
             if isinstance(step, Step) and step.status == "pending":
                 return
+        turn.may_park -= now - turn.parked_at
         turn.round += 1
         turn.attempt = 1
         self._invoke(now)
