@@ -25,6 +25,8 @@ SILENCE = b"\xff" * 160
 PHONE = ("192.0.2.10", 4000)
 OTHER = ("192.0.2.20", 5000)
 START = 1000.0
+OPENING: dict[str, Any] = {"base_url": "ws://agents.example", "agent_id": "a", "api_key": "sk_1", "version": "v"}
+"""What an AgentOpen needs beside its unit."""
 
 Message = TypeVar("Message")
 
@@ -113,6 +115,11 @@ class Service:
     def heard(self) -> bytes:
         """All caller audio."""
         return b"".join(self.audio)
+
+
+def mute() -> Service:
+    """A service that does not ack."""
+    return Service(acks=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +226,12 @@ class Stage:
             self.drain()
         self.now = end
 
+    def keep(self, seconds: float) -> None:
+        """The same with a control that lives."""
+        for _ in range(round(seconds)):
+            self.run(1.0)
+            self.tell(link.Ping(1))
+
     def talk(self, leg: str, frames: int, *, first: int = 0, payload: bytes | None = None, source: Any = PHONE) -> None:
         """A phone sends frames in real time."""
         for each in range(first, first + frames):
@@ -272,8 +285,7 @@ class Stage:
 
     def agent(self, unit: str = "s/agent", *, hears: str = "", heard_by: str = "", **fields: Any) -> Service:
         """An agent, open and begun, with its routes."""
-        opening = {"base_url": "ws://agents.example", "agent_id": "a", "api_key": "sk_1", "version": "2025-04-16"}
-        self.tell(link.AgentOpen(unit, **{**opening, **fields}, confirm=f"open-{unit}"))
+        self.tell(link.AgentOpen(unit, **{**OPENING, **fields}, confirm=f"open-{unit}"))
         if hears:
             self.tell(link.Route(hears, unit))
         if heard_by:
@@ -286,6 +298,10 @@ class Stage:
     def told(self, kind: type[Message]) -> list[Message]:
         """Messages of a kind."""
         return [each for each in self.messages if isinstance(each, kind)]
+
+    def said(self, kind: str) -> list[link.AgentSaid]:
+        """Events of agents."""
+        return [each for each in self.told(link.AgentSaid) if each.type == kind]
 
     def done(self, confirm: str) -> link.Done | None:
         """The outcome of a message; at most one."""

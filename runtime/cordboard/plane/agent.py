@@ -96,7 +96,7 @@ class Agent:
         if self.cord is None:
             self.cord = Cord(self.unit, "", self.form)
         if not self.cord.sink:
-            room = 0 if self._unbridged else round(WAIT_FOR_ROUTE * self.form.rate) - self.cord.queued
+            room = 0 if self._unbridged else round(WAIT_FOR_ROUTE * self.form.rate) - self.cord.waiting
             kept = max(0, room) * self.form.bytes_per_sample
             if len(audio) > kept:
                 self.cord.refuse(audio[kept:], self.turn, "unbridged")

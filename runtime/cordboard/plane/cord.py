@@ -18,6 +18,9 @@ FLOOD_SECONDS = 60.0
 LEG_SECONDS = 0.4
 """The same for a phone's audio, which comes in real time: more is the drift of two clocks, heard as delay."""
 
+MAX_CHUNKS = 12_000
+"""Pieces in which that audio may wait: pieces of 5 ms; one of a sample each would cost a hundred times its size."""
+
 WAIT_FOR_ROUTE = 10.0
 """Seconds of audio kept for a route that does not exist yet (HANDLERS §1.1, `start`)."""
 
@@ -37,6 +40,7 @@ class Cord:
     __slots__ = (
         "_bytes",
         "_chain",
+        "_frame",
         "_head",
         "_ledger",
         "_limit",
@@ -60,6 +64,7 @@ class Cord:
         self._head = 0
         """Bytes of the first chunk that are gone."""
         self._bytes = 0
+        self._frame = form.bytes_per_frame
         self._limit = int((LEG_SECONDS if live else FLOOD_SECONDS) * form.rate) * self._width
         self.last_push = 0.0
 
@@ -84,9 +89,14 @@ class Cord:
         return self._bytes == 0
 
     @property
+    def waiting(self) -> int:
+        """Samples that wait, as counted on the way; the ledger measures them."""
+        return self._bytes // self._width
+
+    @property
     def seconds(self) -> float:
         """Seconds that wait."""
-        return self._bytes / self._width / self.form.rate
+        return self.waiting / self.form.rate
 
     @property
     def sent(self) -> int:
@@ -104,7 +114,7 @@ class Cord:
         entry = self._ledger.turn(turn)
         self._ledger.receive(len(data) // self._width, entry)
         self.last_push = now
-        room = self._limit - self._bytes
+        room = self._limit - self._bytes if len(self._queue) < MAX_CHUNKS else 0
         lost = max(0, len(data) - room)
         if lost:
             data = data[: max(0, room)]
@@ -123,7 +133,7 @@ class Cord:
 
     def ready(self, now: float) -> bool:
         """A frame is there, or a last part that nothing will complete."""
-        if self._bytes >= self.form.bytes_per_frame:
+        if self._bytes >= self._frame:
             return True
         return self._bytes > 0 and now - self.last_push >= LAST_FRAME
 
@@ -131,7 +141,7 @@ class Cord:
         """The next 20 ms for the sink, in its format; None if nothing is ready."""
         if not self.ready(now):
             return None
-        size = self.form.bytes_per_frame
+        size = self._frame
         frame = self._take(min(size, self._bytes), None)
         if len(frame) < size:
             missing = size - len(frame)
@@ -154,7 +164,7 @@ class Cord:
 
     def drop_due(self, reason: Reason) -> None:
         """What is due now goes elsewhere than to the sink (digits are being sent, the sink is on hold)."""
-        self._take(min(self.form.bytes_per_frame, self._bytes), reason)
+        self._take(min(self._frame, self._bytes), reason)
 
     def clear(self, before: float | None = None) -> int:
         """Drop what waits, or what came up to the moment `before`; returns the samples.

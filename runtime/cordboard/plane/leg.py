@@ -6,10 +6,7 @@ RFC 3551 §4.1: marker on the first packet of a spurt, the timestamp runs on), a
 """
 
 import random
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal
 
 from cordboard.contract.link import LegMedia
 from cordboard.media import g711
@@ -22,6 +19,7 @@ from cordboard.media.rtp import RtpStream, parse
 from cordboard.media.tones import ToneSource
 
 from .cord import Cord
+from .digits import Digits
 from .effects import Address, Packet
 from .pacing import FRAME, TICK
 from .recording import Recording
@@ -39,43 +37,20 @@ RTCP_INTERVAL = 5.0
 SILENT_PEER = 20.0
 """Seconds without RTP and RTCP, not on hold, after which control asks the peer (DESIGN §6)."""
 
+SILENT_AGAIN = 40.0
+"""Seconds after which control asks a peer that is silent still again: longer than an OPTIONS may last (32 s)."""
+
 RELATCH = 5.0
 """Seconds of silence after which another source address may take over without a re-INVITE (RFC 7362)."""
-
-SAME_DIGIT = 1.0
-"""Seconds in which a digit by INFO and by RFC 4733 is the same key press."""
-
-MAX_SINGLE = 32
-"""Key presses remembered in that time: three times what fingers do, with both methods."""
-
-Method = Literal["rtp", "info"]
-"""How a digit came: RFC 4733 or SIP INFO."""
 
 VOICE_BATCH = 10
 """Frames measured for voice at once: numpy's price is per call, not per sample."""
 
+VOICE_PAUSE = 0.5
+"""Seconds without packets after which an utterance is over and the measure is placed anew: a peer's own pauses."""
+
 START_FRAMES = 2
 """Frames of a phone's audio that wait before a spurt towards another phone begins: 20 ms against network jitter."""
-
-
-@dataclass(slots=True)
-class Digits:
-    """Digits heard lately, to count those of two methods once."""
-
-    single: deque[tuple[str, Method, float]] = field(default_factory=deque)
-    """Key presses that only one method told so far, the oldest first."""
-
-    def fresh(self, digit: str, method: Method, now: float) -> bool:
-        """Whether this is another key press than those that the other method told."""
-        while self.single and now - self.single[0][2] >= SAME_DIGIT:
-            self.single.popleft()
-        for place, (known, by, _) in enumerate(self.single):
-            if known == digit and by != method:
-                del self.single[place]
-                return False
-        if len(self.single) < MAX_SINGLE:
-            self.single.append((digit, method, now))
-        return True
 
 
 class Leg:
@@ -101,7 +76,8 @@ class Leg:
         self.unreadable = 0
         """Datagrams that are no RTP of a known payload type."""
         self.audible = False
-        self.reported_silent = False
+        self.report_silence_at = now + SILENT_PEER
+        """When a peer that is not heard before is reported."""
         self.last_heard = now
         self.last_sent = -1.0
         self._made = now
@@ -118,6 +94,7 @@ class Leg:
         self._keys = Digits()
         self._voice = VoiceActivity(8000)
         self._voice_from: float | None = None
+        self._voice_heard = now
         self._voice_began = 0.0
         self._frames: list[bytes] = []
         self._next_rtcp = now + RTCP_INTERVAL * (0.5 + rng.random())
@@ -134,8 +111,7 @@ class Leg:
                 self._latched = None
         if media.remote_rtcp:
             self.remote_rtcp = (str(media.remote_rtcp[0]), int(media.remote_rtcp[1]))
-        self.last_heard = now
-        self.reported_silent = False
+        self._alive(now)
 
     @property
     def may_send(self) -> bool:
@@ -162,8 +138,7 @@ class Leg:
             return [], None
         if not self._accept(source, now):
             return [], None
-        self.last_heard = now
-        self.reported_silent = False
+        self._alive(now)
         kind = packet.payload_type
         digit = None
         if kind == self.media.dtmf_receive:
@@ -207,21 +182,24 @@ class Leg:
             self.strangers += 1
             return
         for report in parse_rtcp(data):
-            self.last_heard = now
-            self.reported_silent = False
+            self._alive(now)
             if isinstance(report, SenderReport):
                 self.stats.receive_sr(report, now)
 
     def voice(self, frames: list[bytes], now: float) -> tuple[float, float] | None:
         """(begin, seconds) of an utterance that just ended, by energy."""
-        if self._voice_from is None:
+        done = None
+        if self._voice_from is None or now - self._voice_heard > VOICE_PAUSE:
+            done = self.end_voice()
+            self._voice = VoiceActivity(8000)
             self._voice_from = now
+        self._voice_heard = now
         self._frames.extend(frames)
         if len(self._frames) < VOICE_BATCH:
-            return None
+            return done
         data = b"".join(self._frames)
         self._frames.clear()
-        return self._measure(data)
+        return self._measure(data) or done
 
     def _measure(self, data: bytes) -> tuple[float, float] | None:
         done = None
@@ -382,6 +360,10 @@ class Leg:
 
     def _cname(self) -> str:
         return f"{self._stream.ssrc:08x}@cordboard"
+
+    def _alive(self, now: float) -> None:
+        self.last_heard = now
+        self.report_silence_at = now + SILENT_PEER
 
     def _accept(self, source: Address, now: float) -> bool:
         if self._latched is None or source == self.remote or now - self._rtp_heard > RELATCH:

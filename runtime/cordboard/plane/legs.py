@@ -10,7 +10,7 @@ from . import effects
 from .agents import Agents
 from .board import Board
 from .effects import Address
-from .leg import SILENT_PEER, Leg
+from .leg import SILENT_AGAIN, Leg
 from .recordings import Recordings
 from .switch import RouteRefused
 
@@ -90,10 +90,9 @@ class Legs:
             leg.media.answered
             and leg.media.direction in ("sendrecv", "recvonly")
             and not leg.media.on_hold
-            and not leg.reported_silent
-            and now - leg.last_heard >= SILENT_PEER
+            and now >= leg.report_silence_at
         ):
-            leg.reported_silent = True
+            leg.report_silence_at = now + SILENT_AGAIN
             self._board.send(link.LegSilent(leg.unit))
         self._board.kick(leg.unit, now)
 
