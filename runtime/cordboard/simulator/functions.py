@@ -63,7 +63,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+        self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
     ) -> asyncio.Future[T]:
         """Refused: a thread knows no virtual time."""
         raise NotInVirtualTime("a handler asked for a thread; the simulator has none")

@@ -32,8 +32,6 @@ SILENCE = b"\xff" * 160
 FIRST_PORT = 30_000
 """RTP port of the first phone."""
 
-State = Literal["calling", "ringing", "answered", "ended"]
-
 
 class Phone:
     """One telephone in one call."""
@@ -49,8 +47,8 @@ class Phone:
         """The user agent's id."""
         self.call_id = ""
         """SIP Call-ID."""
-        self.state: State = "calling"
-        """Where the call stands."""
+        self.state: str = "calling"
+        """calling, ringing, answered, ended."""
         self.invite: sip.IncomingInvite | None = None
         """What called it, when it was called."""
         self.code: int | None = None

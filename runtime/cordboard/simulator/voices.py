@@ -1,13 +1,11 @@
 """What is said in the simulated world: every utterance is a tone of its own, so that hearing it proves who is heard.
 
-Tones are 50 Hz apart, from 400 to 3,150 Hz: within G.711's band, and two frames are enough to tell them. After 56
+Tones are 50 Hz apart, from 400 to 3,150 Hz: within G.711's band, and 40 ms are enough to tell them. After 56
 utterances the oldest tone is used again.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-import numpy as np
 
 from cordboard.media.analysis import dominant_tone
 from cordboard.media.g711 import ulaw_decode, ulaw_encode
@@ -18,8 +16,6 @@ RATE = 8000
 """Samples a second of every phone."""
 FIRST, STEP, COUNT = 400, 50, 56
 """Hz, Hz, number of tones."""
-WINDOW = 2
-"""Frames that are looked at together: 40 ms, in which a tone is found to some hertz."""
 PURE = 0.6
 """Share of the energy that a tone must hold: G.711's noise and the edge of an utterance take the rest."""
 
@@ -68,29 +64,35 @@ def tone_ulaw(hz: int, seconds: float) -> bytes:
 def tones_in(frames: Iterable[bytes]) -> list[tuple[int, float]]:
     """(tone, seconds) of everything that is heard in µ-law frames, in order; what is between tones is left out."""
     found: list[tuple[int, float]] = []
-    pending: list[bytes] = []
+    held = b""
     for frame in frames:
         if frame.count(0xFF) + frame.count(0x7F) == len(frame):
-            pending.clear()
-            continue
-        pending.append(frame)
-        if len(pending) == WINDOW:
-            _look(b"".join(pending), found)
-            pending.clear()
+            _look(held, found)
+            held = b""
+        elif not held:
+            held = frame
+        elif _look(held + frame, found):
+            held = b""
+        else:  # another tone begins between the two
+            _look(held, found)
+            held = frame
+    _look(held, found)
     return found
 
 
-def _look(data: bytes, found: list[tuple[int, float]]) -> None:
+def _look(data: bytes, found: list[tuple[int, float]]) -> bool:
+    """Whether one tone is in it, which is then added."""
     heard = dominant_tone(ulaw_decode(data), RATE)
     hz = FIRST + STEP * round((heard.hz - FIRST) / STEP)
     if heard.share < PURE or abs(heard.hz - hz) > STEP / 4:
-        return
+        return False
     seconds = len(data) / RATE
     if found and found[-1][0] == hz:
         seconds += found.pop()[1]
     found.append((hz, seconds))
+    return True
 
 
 def seconds_of(hz: int, heard: Iterable[tuple[int, float]]) -> float:
     """How long a tone was heard."""
-    return float(np.sum([seconds for each, seconds in heard if each == hz]))
+    return sum((seconds for each, seconds in heard if each == hz), 0.0)

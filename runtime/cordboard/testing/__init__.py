@@ -1,4 +1,4 @@
-"""What a scenario's tests import: whole calls in virtual time, with phones, an agent and your functions (HANDLERS §1.3).
+"""What a scenario's tests import: whole calls in virtual time, with phones, an agent and the scenario's functions.
 
     def test_greets(edge: Edge) -> None:
         edge.keys(CARTESIA_API_KEY="k", CARTESIA_AGENT_ID="a")
