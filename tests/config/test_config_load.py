@@ -203,8 +203,8 @@ UNKNOWN = [
     ('\n\n[[trunks]]\nname = "a"\nidentifi = []', "trunks[0].identifi", 5, "did you mean trunks.identify?"),
     ('[sip]\nrtp = {port = "1-2"}', "sip.rtp.port", 2, "did you mean sip.rtp.ports?"),
     ("[limits]\nmax_cals = 1", "limits.max_cals", 2, "did you mean limits.max_calls?"),
-    ("zzz = 1", "zzz", 1, "cordboard config schema"),
-    ("[zzz]", "zzz", 1, "cordboard config schema"),
+    ("zzz = 1", "zzz", 1, "cordboard config show"),
+    ("[zzz]", "zzz", 1, "cordboard config show"),
     ('[sip]\ntlss = ""', "sip.tlss", 2, "did you mean sip.tls?"),
 ]
 

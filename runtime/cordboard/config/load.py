@@ -242,7 +242,7 @@ class _Reader:
         near = [f"{table}.{other}" for other in difflib.get_close_matches(last, siblings, 1)]
         near = near or difflib.get_close_matches(plain, every, 1)
         raise self._error(
-            key, "is not known", f"did you mean {near[0]}?" if near else "cordboard config schema lists every key"
+            key, "is not known", f"did you mean {near[0]}?" if near else "cordboard config show lists every key"
         )
 
     def _check_references(self, config: Config) -> None:
