@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+CANCEL_LIMIT = 2.0
+"""Seconds that a leg which rang too long may take to be cancelled before its handler is told: a CANCEL waits for a
+provisional response, which a dead host never sends (RFC 3261 §9.1)."""
+
+
 class Refusal(Exception):
     """A leg that is not dialled; becomes call.failed with this code."""
 
@@ -149,6 +154,7 @@ class Dialling:
             self._session.at(now)
             leg.end_code = 408
             self._legs.end_leg(leg, f"{leg.name}.failed", "edge", now)
+            self._legs.give_up_after(leg, CANCEL_LIMIT, now)
 
     # --- what becomes of it
 

@@ -143,8 +143,7 @@ class Ending:
         return last if self._cause.startswith("handler.") else self._cause
 
     def _last_cause(self) -> str:
-        ended = [leg for leg in self._session.legs.all() if not leg.live]
-        last = max(ended, key=lambda leg: leg.ended_at or 0.0, default=None)
+        last = self._session.legs.last_over
         return last.end_cause if last is not None else ""
 
     # --- out

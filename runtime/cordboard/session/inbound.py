@@ -99,8 +99,8 @@ class Inbound:
 
         def ready(at: float) -> None:
             timer.cancel()
-            if leg.live and not leg.answered and step.status == "pending":
-                self._send_response(leg, step, code, args, at)
+            if leg.live and step.status == "pending":
+                self.respond(step, args, code, at)
 
         self._legs.cords.when_media_ready(leg, ready)
 

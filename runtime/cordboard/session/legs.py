@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from .session import Session
 
 
+HANG_UP_LIMIT = 8.0
+"""Seconds until a leg whose peer leaves our BYE unanswered is over for its session: four retransmissions (RFC 3261
+§17.1.2.2); timer F lasts 32 s, and no leg may stay up for more than 15 s (DESIGN §1)."""
+
+
 class Legs:
     """All legs of one session."""
 
@@ -32,6 +37,8 @@ class Legs:
         self._session = session
         self._legs: list[Leg] = []
         self._after: dict[str, list[Callable[[float], None]]] = {}
+        self.last_over: Leg | None = None
+        """The leg that ended last."""
         self.cords = Cords(session, self)
         self.inbound = Inbound(session, self)
         self.dialling = Dialling(session, self)
@@ -187,6 +194,7 @@ class Legs:
         leg.state = "TERMINATED"
         leg.ended_at = now
         leg.ended_by = by
+        self.last_over = leg
         leg.end_code = leg.end_code or code
         if not leg.end_cause:
             what = "hangup" if was_answered else "cancelled" if leg.incoming else "failed"
@@ -263,6 +271,16 @@ class Legs:
             self._session.note("sip", "headers of the hang-up refused", {"problem": str(error)}, now)
             self._session.services.ua.hangup(leg.sip, now, code=code)
         self.cords.update_fallbacks(now)
+        self.give_up_after(leg, HANG_UP_LIMIT, now)
+
+    def give_up_after(self, leg: Leg, seconds: float, now: float) -> None:
+        """A peer that leaves our BYE or CANCEL unanswered does not hold the session; the user agent goes on alone."""
+
+        def unanswered(at: float) -> None:
+            self._session.at(at)
+            self.over(leg, leg.ended_by, 408, "", at)
+
+        self._session.services.timers.set(now + seconds, unanswered)
 
     def when_over(self, leg: Leg, act: Callable[[float], None]) -> None:
         """Call `act` when the leg is over."""

@@ -43,7 +43,7 @@ PARKED_LIMIT = 30.0
 """Seconds an event may be parked, over all its rounds (DESIGN §4)."""
 
 HOST_GRACE = 12.0
-"""Seconds beyond a round's time after which a host that says nothing is given up: it may wait twice for a free worker."""
+"""Seconds beyond a round's time after which a silent host is given up: it may wait twice for a free worker."""
 
 ATTEMPTS = 2
 """Tries of a round that is lost, times out or crashes."""
