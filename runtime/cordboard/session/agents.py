@@ -135,11 +135,9 @@ class Agents:
             self._close(agent)
             step.done()
             return
-        agent.close_pending = True
 
         def heard_out(at: float) -> None:
-            if agent.live:
-                self._close(agent)
+            self._close(agent)
             step.done()
 
         session.legs.when_over(fed, heard_out)
@@ -147,11 +145,13 @@ class Agents:
     def close_all(self) -> None:
         """The session ends."""
         for agent in self._agents.values():
-            if agent.live:
-                self._close(agent)
+            self._close(agent)
 
     def _close(self, agent: Agent) -> None:
-        self._session.send_plane(link.AgentClose(agent.unit))
+        """Once; what it delivered stays queued."""
+        if agent.live and not agent.closing:
+            agent.closing = True
+            self._session.send_plane(link.AgentClose(agent.unit))
 
     # --- what the plane tells
 

@@ -151,7 +151,6 @@ class Dialling:
 
     def _timed_out(self, leg: Leg, now: float) -> None:
         if leg.live and not leg.answered:
-            self._session.at(now)
             leg.end_code = 408
             self._legs.end_leg(leg, f"{leg.name}.failed", "edge", now)
             self._legs.give_up_after(leg, CANCEL_LIMIT, now)

@@ -188,7 +188,6 @@ class Ending:
         self.over = True
         ledger, figures = self._closed
         session = self._session
-        session.at(now)
         services = session.services
         for timer in (self._timer, self._idle):
             if timer is not None:

@@ -229,8 +229,7 @@ class ControlEngine:
                     self._services.traced.pop(leg.sip, None)
 
     def _at(self, now: float) -> None:
-        for session in self._sessions.values():
-            session.at(now)
+        self._services.now = now
 
     def _read_ua(self, now: float) -> None:
         while (event := self._ua.next_event()) is not None:

@@ -111,7 +111,6 @@ class Executor:
             del self._pending[step.id]
 
     def _timed_out(self, step: Step, now: float) -> None:
-        self._session.at(now)
         if step.command.type in IDEMPOTENT:
             step.done()
         else:
@@ -207,7 +206,6 @@ class Executor:
 
         def ran_out(at: float) -> None:
             session.user_timers.pop(name, None)
-            session.at(at)
             session.note("timer", name, {}, at)
             session.post("timer", Timer(name), at, target=name)
             session.ending.idle(at)

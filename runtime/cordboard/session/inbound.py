@@ -68,7 +68,6 @@ class Inbound:
 
     def _not_answered(self, leg: Leg, now: float) -> None:
         if leg.live and not leg.answered:
-            self._session.at(now)
             self._legs.end_leg(leg, "limit.no_answer", "edge", now, code=480)
 
     def respond(self, step: Step, args: commands.CallRespond, code: int, now: float) -> None:

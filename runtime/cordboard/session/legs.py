@@ -277,7 +277,6 @@ class Legs:
         """A peer that leaves our BYE or CANCEL unanswered does not hold the session; the user agent goes on alone."""
 
         def unanswered(at: float) -> None:
-            self._session.at(at)
             self.over(leg, leg.ended_by, 408, "", at)
 
         self._session.services.timers.set(now + seconds, unanswered)

@@ -111,8 +111,8 @@ class Agent:
     privacy: bool = False
     state: Literal["CONNECTING", "OPEN", "STARTED", "CLOSED"] = "CONNECTING"
     web_socket_id: str = ""
-    close_pending: bool = False
-    """A close waits for a hang-up after playout."""
+    closing: bool = False
+    """The plane was told to close it."""
 
     @property
     def live(self) -> bool:

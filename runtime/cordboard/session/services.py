@@ -38,6 +38,8 @@ class Services:
     """The same, until the session is over: traces follow the end of a leg."""
     trunk_of: dict[str, str]
     """The user agent's leg id → name of its trunk."""
+    now: float = 0.0
+    """The moment the engine was last called at; results settle at it."""
 
     def over_trunk(self, trunk: Trunk) -> int:
         """Calls over a trunk now."""

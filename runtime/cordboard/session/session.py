@@ -179,7 +179,7 @@ class Session:
 
     def new_step(self, command: Command, posted: Posted) -> Step:
         """A command about to be executed."""
-        return Step(command, posted.cause, posted.at, lambda step: self.turns.settled(step, self._now))
+        return Step(command, posted.cause, posted.at, lambda step: self.turns.settled(step, self.services.now))
 
     def name_is_free(self, step: Step, name: str) -> bool:
         """Whether a new call or agent may have that name; else the step fails."""
@@ -191,15 +191,7 @@ class Session:
 
     def execute(self, steps: list[Step], now: float) -> None:
         """Start commands in order."""
-        self._now = now
         self.executor.start_all(steps, now)
-
-    _now = 0.0
-    """The moment the engine last called us at; results settle at it."""
-
-    def at(self, now: float) -> None:
-        """Remember the moment."""
-        self._now = now
 
     def unawaited_failure(self, step: Step, now: float) -> None:
         """A command that nobody awaits has failed."""
@@ -250,7 +242,7 @@ class Session:
         if content and not any(name.lower() == "content-type" for name in headers):
             headers["Content-Type"] = "application/json"
         self.services.emit(ReplyHttp(request, reply.status, content, headers))
-        self.note("http", f"replied {reply.status}", {"bytes": len(content)}, self._now)
+        self.note("http", f"replied {reply.status}", {"bytes": len(content)}, self.services.now)
 
     def close_requests(self) -> None:
         """The session is over: whoever still waits is told."""

@@ -324,7 +324,6 @@ class Turns:
             turn.timer.cancel()
 
         def over(at: float) -> None:
-            self._session.at(at)
             act(at)
 
         turn.timer = self._session.services.timers.set(due, over)
