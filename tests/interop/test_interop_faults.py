@@ -1,0 +1,70 @@
+"""A part of the edge is killed in the middle of baresip's call: no leg outlives it, and no caller is left alone."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from .baresip import Baresip
+from .conftest import Run
+from .edge_stage import EdgeStage, judge, whats
+from .peers import longest, stretches, tone
+
+pytestmark = pytest.mark.interop
+
+CALLER = 600.0
+ORPHAN_LIMIT = 15.0
+"""Seconds that a leg may outlive the death of any one part (DESIGN section 1)."""
+
+
+@pytest.mark.parametrize(("part", "cause"), [("media", "plane.lost"), ("control", "control.lost")])
+def test_a_killed_part_leaves_no_leg(run: Run, edge: EdgeStage, folder: Path, part: str, cause: str) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        async with Baresip(folder, tone(CALLER, 40), user="caller") as caller:
+            await caller.command("dial", edge.target)
+            await caller.event("CALL_ESTABLISHED", within=5)
+            await edge.line_connected()
+            await asyncio.sleep(1.0)  # they talk
+            killed = edge.parts()[part]
+            os.kill(killed, signal.SIGKILL)
+            await caller.event("CALL_CLOSED", within=ORPHAN_LIMIT)
+            await edge.serving()
+            assert edge.parts()[part] != killed
+        assert longest(stretches(caller.heard()), "660") > 0.5
+        record, _ = await edge.record()
+        assert (record.cause, record.fault) == (cause, "edge")
+
+    run(body())
+
+
+def test_a_worker_that_dies_in_its_round_is_replaced_and_the_call_goes_on(
+    run: Run, edge: EdgeStage, folder: Path
+) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        workers = edge.workers()
+        assert workers
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)  # so that the round cannot be over before they die
+        async with Baresip(folder, tone(CALLER, 40), user="caller") as caller:
+            await caller.command("dial", edge.target)
+            await caller.event("CALL_RINGING", within=5)
+            for pid in workers:
+                os.kill(pid, signal.SIGKILL)
+            await caller.event("CALL_ESTABLISHED", within=10)
+            await edge.line_connected()
+            await asyncio.sleep(1.5)  # they talk
+            await caller.command("hangup")
+            await caller.event("CALL_CLOSED", within=2)
+        heard = stretches(caller.heard())
+        assert longest(heard, "660") > 1.0, heard
+        record, place = await edge.record()
+        judge(record, place, "caller.hangup")
+        rounds = whats(place, "round")
+        assert rounds[0] != "CallAlerting done", rounds
+        assert set(edge.workers()).isdisjoint(workers)
+
+    run(body())

@@ -1,0 +1,137 @@
+"""sipp calls the edge with exact messages; what is broken on purpose comes from a caller of bytes."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from cordboard.media.g711 import ulaw_decode
+
+from .conftest import Run
+from .edge_stage import EdgeStage, digits, judge, whats
+from .peers import longest, stretches
+from .raw_caller import RawCaller
+from .sipp import TONE, run_sipp
+
+pytestmark = pytest.mark.interop
+
+HEARD = f"{TONE:.0f}"
+"""What the agent hears of sipp."""
+
+
+@pytest.mark.parametrize(
+    ("scenario", "keys", "seconds"),
+    [
+        pytest.param("late_offer", {}, 2.0, id="offer in the 200, answer in the ACK"),
+        pytest.param("big_invite", {"pad": "x" * 3000}, 1.0, id="3 kB over UDP"),
+        pytest.param("fax_stream", {}, 1.0, id="T.38 beside the sound"),
+    ],
+)
+def test_the_call_is_taken_and_the_agent_hears_it(
+    run: Run, edge: EdgeStage, folder: Path, scenario: str, keys: dict[str, str], seconds: float
+) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        await run_sipp(folder, scenario, edge.sipp_target, **keys)
+        record, place = await edge.record()
+        judge(record, place, "caller.hangup")
+        agent = await edge.line_call()
+        assert longest(stretches(ulaw_decode(bytes(agent.audio_in))), HEARD) > seconds
+        assert agent.warnings == []
+        assert sum(entry.sent for entry in record.ledger if entry.sink.endswith("/caller")) > 0
+
+    run(body())
+
+
+def test_a_hold_and_its_end(run: Run, edge: EdgeStage, folder: Path) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        await run_sipp(folder, "hold", edge.sipp_target)
+        record, place = await edge.record()
+        judge(record, place, "caller.hangup")
+        assert [name for name in whats(place, "event") if "hold" in name] == ["call.hold:caller", "call.unhold:caller"]
+        said = stretches(ulaw_decode(bytes((await edge.line_call()).audio_in)))
+        assert [each.name for each in said] == [HEARD, "silence", HEARD], said
+
+    run(body())
+
+
+@pytest.mark.parametrize(("scenario", "keyed"), [("digits_rfc4733", "57#"), ("digits_info", "5#")])
+def test_digits_reach_the_agent_once_each(run: Run, edge: EdgeStage, folder: Path, scenario: str, keyed: str) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        await run_sipp(folder, scenario, edge.sipp_target)
+        record, place = await edge.record()
+        judge(record, place, "caller.hangup")
+        assert digits(await edge.line_call()) == keyed
+
+    run(body())
+
+
+def test_a_cancel_while_the_handler_thinks(run: Run, edge: EdgeStage, folder: Path) -> None:
+    async def body() -> None:
+        workers = edge.workers()
+        assert workers
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await run_sipp(folder, "cancel", edge.sipp_target)
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+        record, place = await edge.record()
+        assert record.cause == "caller.cancelled", record
+        assert "call.connected:caller" not in whats(place, "event")
+
+    run(body())
+
+
+def test_an_unknown_number_is_not_found(run: Run, edge: EdgeStage, folder: Path) -> None:
+    async def body() -> None:
+        await run_sipp(folder, "unknown_number", edge.sipp_target.replace(edge.number, "+18005559999"))
+
+    run(body())
+
+
+def test_options_is_answered(run: Run, edge: EdgeStage, folder: Path) -> None:
+    async def body() -> None:
+        await run_sipp(folder, "options", edge.sipp_target)
+
+    run(body())
+
+
+def test_bare_line_feeds_in_a_description(run: Run, edge: EdgeStage) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        async with RawCaller(edge.number, edge.address) as caller:
+            caller.send("INVITE", 1, caller.sdp("\n"))
+            assert "m=audio" in await caller.answered(200)
+            caller.send("ACK", 1)
+            caller.send("BYE", 2)
+            await caller.answered(200, method="BYE")
+        record, _ = await edge.record()
+        assert record.cause == "caller.hangup"
+
+    run(body())
+
+
+def test_a_repeated_invite_and_a_late_ack_are_one_call(run: Run, edge: EdgeStage) -> None:
+    async def body() -> None:
+        await edge.agent("talker")
+        async with RawCaller(edge.number, edge.address) as caller:
+            caller.send("INVITE", 1, caller.sdp())
+            caller.send("INVITE", 1, caller.sdp())
+            await caller.answered(200, times=3)  # RFC 3261 13.3.1.4: again after 0.5 s and 1 s more, until the ACK
+            caller.send("INVITE", 1, caller.sdp())
+            caller.send("ACK", 1)
+            caller.send("BYE", 2)
+            await caller.answered(200, method="BYE")
+            assert {each for each in caller.requests if each != "OPTIONS"} == set()
+        record, place = await edge.record()
+        assert record.cause == "caller.hangup"
+        assert len(record.legs) == 1
+        assert whats(place, "event").count("call.alerting:caller") == 1
+        assert [path for path in edge.data.glob("calls/*") if path.name != record.session and edge.is_new(path)] == []
+
+    run(body())
