@@ -286,7 +286,9 @@ class SimulatedEdge:
                 self.sessions[session].transcript.append(text)
             case effects.SessionBegan(session, facts):
                 plane_index = int(facts["plane"])
-                self.sessions[session] = SimulatedSession(session, facts, self._inviting, plane_index, life=self.life)
+                self.sessions[session] = SimulatedSession(
+                    session, facts, self._inviting, plane_index, state=self._initial_state(facts), life=self.life
+                )
                 if self._inviting:
                     self.legs[self._inviting] = (session, "caller")
             case effects.SessionEnded(record):
@@ -299,6 +301,10 @@ class SimulatedEdge:
                 self.retained[release] -= 1
             case effects.Log():
                 self.log.append(effect)
+
+    def _initial_state(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        functions = self.functions.release.functions.values()
+        return next((dict(each.state) for each in functions if each.scenario == facts["scenario"] and each.state), {})
 
     def _keep(self, key: str, record: DialogRecord) -> None:
         self.dialogs[key] = record
@@ -317,8 +323,6 @@ class SimulatedEdge:
         self.invocations.append(effect)
         session = self.sessions[str(payload["session"]["id"])]
         session.control_url = str(payload["session"]["control_url"])
-        if not session.state:
-            session.state = dict(payload["state"]["data"])
         if self.fail_next:
             self._report_failure(effect, self.fail_next.pop(0), "told by the test", 0.0)
             return

@@ -141,12 +141,19 @@ class Phone:
         self._exchange.flush()
 
     def say(self, text: str, seconds: float = 1.0) -> Utterance:
-        """Speak."""
+        """Speak. RuntimeError where there is no media to carry it yet, or no more."""
+        if not self.can_speak:
+            raise RuntimeError(f"{self.number} cannot speak: the call is {self.state}")
         said = self._exchange.voices.utterance(self.number, text)
         sound = tone_ulaw(said.hz, seconds)
         self._say += [sound[at : at + 160].ljust(160, b"\xff") for at in range(0, len(sound), 160)]
         self._wake()
         return said
+
+    @property
+    def can_speak(self) -> bool:
+        """The call carries sound."""
+        return self._due > 0 and self.state != "ended"
 
     def heard(self, since: float = 0.0) -> list[tuple[int, float]]:
         """(tone, seconds) of what it heard since a moment."""

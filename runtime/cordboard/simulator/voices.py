@@ -1,7 +1,7 @@
 """What is said in the simulated world: every utterance is a tone of its own, so that hearing it proves who is heard.
 
-Tones are 50 Hz apart, from 400 to 3,150 Hz: within G.711's band, and 40 ms are enough to tell them. After 56
-utterances the oldest tone is used again.
+Tones are 50 Hz apart, from 600 to 3,150 Hz: within G.711's band and above ringback; 40 ms are enough to tell them.
+After 52 utterances the oldest tone is used again.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from cordboard.media.tones import sine
 
 RATE = 8000
 """Samples a second of every phone."""
-FIRST, STEP, COUNT = 400, 50, 56
+FIRST, STEP, COUNT = 600, 50, 52
 """Hz, Hz, number of tones."""
 PURE = 0.6
 """Share of the energy that a tone must hold: G.711's noise and the edge of an utterance take the rest."""

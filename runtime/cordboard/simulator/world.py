@@ -30,8 +30,6 @@ class World:
         self._order = 0
         self._transit = 0
         self._hash = hashlib.sha256() if record else None
-        self.steps = 0
-        """Acts so far."""
 
     def rng(self, name: str) -> random.Random:
         """Chance of its own for each part, so that one part's draws do not move another's."""
@@ -57,9 +55,11 @@ class World:
 
     def run_until(self, moment: float) -> None:
         """Everything that is due up to a moment; then it is that moment."""
-        heap = self._heap
+        heap, pop = self._heap, heapq.heappop
         while heap and heap[0][0] <= moment:
-            self._step()
+            self.now, _, act, transit = pop(heap)
+            self._transit -= transit
+            act()
         self.now = max(self.now, moment)
 
     def settle(self) -> None:
@@ -73,7 +73,6 @@ class World:
     def _step(self) -> None:
         self.now, _, act, transit = heapq.heappop(self._heap)
         self._transit -= transit
-        self.steps += 1
         act()
 
     def record(self, kind: str, data: bytes) -> None:
@@ -91,23 +90,31 @@ class World:
 class Alarm:
     """One timer that an engine keeps moving; at most one live entry of it stands in the heap."""
 
+    __slots__ = ("_act", "_due", "_entry", "_world")
+
     def __init__(self, world: World, act: Callable[[], None]) -> None:
         self._world = world
         self._act = act
         self._due: float | None = None
-        self._version = 0
+        self._entry: float | None = None
+        """The live entry; others of ours in the heap are void."""
 
     def set(self, due: float | None) -> None:
         """Ring at `due`; None: not at all."""
-        if due == self._due:
-            return
         self._due = due
-        self._version += 1
-        if due is not None:
-            version = self._version
-            self._world.at(due, lambda: self._ring(version))
+        if due is not None and (self._entry is None or due < self._entry):
+            self._entry = due
+            self._world.at(due, self._ring)
 
-    def _ring(self, version: int) -> None:
-        if version == self._version:
+    def _ring(self) -> None:
+        now, due = self._world.now, self._due
+        if self._entry is not None and self._entry <= now:
+            self._entry = None
+        if due is None:
+            return
+        if due <= now:
             self._due = None
             self._act()
+        elif self._entry is None:
+            self._entry = due
+            self._world.at(due, self._ring)

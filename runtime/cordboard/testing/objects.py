@@ -208,7 +208,7 @@ class Leg:
         self._sim.world.settle()
 
     def say(self, text: str, *, seconds: float = 1.0) -> None:
-        """Speak; it is heard as time goes on."""
+        """Speak; it is heard as time goes on. RuntimeError before the call carries sound and after its end."""
         self._phone.say(text, seconds)
 
     def hangup(self) -> None:
@@ -222,11 +222,11 @@ class Leg:
         if self.state == "ended":
             return False
         if isinstance(other, Leg):
-            if other.state == "ended":
+            if not other._phone.can_speak:
                 return False
             hz, wait = other._phone.say("", PROBE).hz, 0.0
         else:
-            if not other.connected:
+            if not other.connected or not other.started:
                 return False
             wait = max(0.0, other._agent.sound_until - world.now)
             hz = other._agent.say("", PROBE, turn=False).hz

@@ -1,0 +1,77 @@
+"""A user's own project: its template, its functions, its configuration, its test, in a pytest of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TEMPLATE = """
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: hello.handler, CodeUri: functions/}
+"""
+
+FUNCTION = """
+from cordboard.scenario import AppEvents, CallEvents, Scenario, Session, VoxEngine, events
+
+scenario = Scenario("hello")
+
+
+@scenario.on(AppEvents.CallAlerting)
+async def call_alerting(session: Session[None], event: events.CallAlerting) -> None:
+    event.call.answer()
+    VoxEngine.set_timeout("bye", seconds=3.0)
+
+
+@scenario.on(AppEvents.Timer)
+async def bye(session: Session[None], event: events.Timer) -> None:
+    session.calls["caller"].hangup()
+
+
+handler = scenario.lambda_handler()
+"""
+
+CONFIGURATION = """
+[[routes]]
+to = "+4930*"
+scenario = "hello"
+"""
+
+TEST = """
+def test_hangs_up(edge):
+    caller = edge.call("+15551234567", to="+4930123456")
+    edge.advance(2.5)
+    assert caller.state == "answered"
+    edge.advance(1)
+    assert (caller.state, caller.session.cause) == ("ended", "handler.terminate")
+    other = edge.call("+15551234567", to="+15550001111")
+    assert (other.state, other.code) == ("ended", 404)
+
+
+def test_fails(edge):
+    assert edge.call("+15551234567", to="+4930123456").state == "ended"
+"""
+
+
+def test_the_fixture_serves_a_project_of_its_own(tmp_path: Path) -> None:
+    for name, text in {
+        "template.yaml": TEMPLATE,
+        "functions/hello.py": FUNCTION,
+        "cordboard.toml": CONFIGURATION,
+        "tests/test_hello.py": TEST,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "CORDBOARD"))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "1 failed, 1 passed" in done.stdout, done.stdout
+    assert "test_fails" in done.stdout
