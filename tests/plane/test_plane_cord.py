@@ -208,6 +208,16 @@ def test_clear_forgets_what_the_filter_holds() -> None:
     assert cord.pull(2.0) == PCMU_8000.silence
 
 
+def test_a_discard_forgets_what_the_filter_holds() -> None:
+    cord = Cord("s/agent", "s/caller", L16_16000)
+    cord.connect("s/caller", PCMU_8000)
+    cord.push(b"\x00\x40" * 960, 1.0)
+    cord.pull(1.0)
+    cord.discard("hold")
+    cord.push(bytes(640), 2.0)
+    assert cord.pull(2.0) == PCMU_8000.silence
+
+
 def test_a_late_clear_does_not_break_the_sound_that_came_after_it() -> None:
     loud = b"\x00\x40" * 320
     cleared, left = (Cord("s/agent", "s/caller", L16_16000) for _ in range(2))

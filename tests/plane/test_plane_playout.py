@@ -101,3 +101,42 @@ def test_a_playout_of_nothing_is_over_at_once(silent: str) -> None:
         stage.drain()
     begin = asked(stage)
     assert over_at(stage) - begin <= 0.13
+
+
+def test_a_playout_asked_in_a_pause_of_the_turn_waits_400_ms_for_its_next_words() -> None:
+    stage = Stage()
+    service = stage.agent(heard_by=stage.leg())
+    turn(service, "started")
+    service.speak(ulaw(0, 10))
+    stage.drain()
+    stage.run(3.0)
+    begin = asked(stage)
+    stage.run(0.3)
+    service.speak(ulaw(10, 10))
+    turn(service, "ended")
+    stage.drain()
+    assert over_at(stage) - begin == pytest.approx(0.3 + 0.18 + 0.1, abs=0.03)
+
+
+def test_a_turn_that_starts_while_a_playout_waits_has_400_ms_for_its_first_word() -> None:
+    stage = Stage()
+    service = stage.agent(heard_by=stage.leg())
+    turn(service, "started")
+    service.speak(ulaw(0, 2))
+    stage.drain()
+    begin = asked(stage)
+    stage.run(0.35)
+    turn(service, "started")
+    stage.drain()
+    assert over_at(stage) - begin == pytest.approx(0.35 + 0.4, abs=0.03)
+
+
+def test_a_playout_ends_with_its_session_before_the_session_is_closed() -> None:
+    stage = Stage()
+    stage.leg()
+    stage.tell(link.LegFallback("s/caller", "ringback"))
+    asked(stage)
+    stage.closed()
+    kinds = [type(each) for each in stage.messages]
+    assert stage.done("p") is not None
+    assert kinds[-1] is link.SessionClosed

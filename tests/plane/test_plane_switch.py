@@ -168,6 +168,29 @@ def test_early_media_are_heard_until_a_source_comes_and_are_never_old() -> None:
     assert entry.discarded == {"unbridged": 5 * 160}
 
 
+def test_early_media_that_wait_when_a_source_comes_are_not_heard_after_it() -> None:
+    stage = Stage()
+    legs(stage)
+    stage.tell(link.LegFallback("s/caller", "s/consult"))
+    stage.rtp_in("s/consult", rtp(0, ulaw(0)), OTHER)
+    service = stage.agent(heard_by="s/caller")
+    stage.tell(link.Unroute("s/agent", "s/caller"))
+    stage.run(0.1)
+    assert stage.payload("s/caller") == b""
+    assert service.heard == b""
+
+
+def test_ringback_goes_on_in_the_moment_a_source_leaves() -> None:
+    stage = Stage()
+    legs(stage, "s/caller")
+    stage.agent(heard_by="s/caller")
+    stage.tell(link.LegFallback("s/caller", "ringback"))
+    stage.run(0.0333)
+    assert stage.sent == []
+    stage.tell(link.Unroute("s/agent", "s/caller"))
+    assert [each.at for each in stage.sent] == [stage.now]
+
+
 def test_early_media_that_change_their_law_stay_a_fallback() -> None:
     stage = Stage()
     legs(stage)

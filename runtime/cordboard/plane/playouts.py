@@ -49,14 +49,17 @@ class Playouts:
 
     def _over(self, playout: _Playout, now: float) -> bool:
         leg = self._board.legs.get(playout.leg)
-        heard = leg is None or leg.source is None or leg.source.empty
+        if leg is None:
+            self._board.done(playout.confirm)
+            return True
+        heard = leg.source is None or leg.source.empty
         agent = self._board.switch.agent_heard_by(playout.leg)
-        if leg is not None and heard and agent is not None:
+        if heard and agent is not None:
             heard = agent.over(now, max(leg.last_sent, playout.asked))
         if not heard:
             playout.over_at = None
         elif playout.over_at is None:
-            playout.over_at = now if leg is None else max(now, leg.last_sent + PLAYOUT_MARGIN)
+            playout.over_at = max(now, leg.last_sent + PLAYOUT_MARGIN)
         if playout.over_at is not None and now >= playout.over_at:
             self._board.done(playout.confirm)
             return True
