@@ -117,6 +117,8 @@ class Phone:
         self.mode = "answer"
         self.leg = ""
         self.dead = False
+        """Nothing of it reaches anybody, nothing reaches it."""
+        self.acknowledges = True
 
     def call(self, number: str = NUMBER, *, sdp: bytes | None = None, user: str = "+15550001") -> None:
         self.leg = self.agent.invite(
@@ -340,7 +342,7 @@ class Bench:
                     phone.take(event)
                 for data, address in phone.agent.data_to_send(self.now):
                     moved = True
-                    if not phone.dead:
+                    if not phone.dead and (phone.acknowledges or not data.startswith(b"ACK ")):
                         self.wire.append((data, phone.address, address))
                 while (event := phone.agent.next_event()) is not None:
                     moved = True

@@ -95,15 +95,9 @@ def edge_stops() -> Bench:
 
 def never_acknowledged() -> Bench:
     bench = Bench(call_alerting=with_agent)
+    bench.caller.acknowledges = False
     bench.caller.call()
-    bench.caller.dead = True
-    bench.engine._sessions[bench.sid].legs.sip_event(
-        sip.AckMissing(bench.engine._sessions[bench.sid].legs.all()[0].sip),
-        bench.engine._sessions[bench.sid].legs.all()[0],
-        bench.now,
-    )
-    bench.caller.dead = False
-    bench.caller.hang_up()
+    bench.run(40)
     return bench
 
 
@@ -329,6 +323,13 @@ def test_a_plane_that_misses_its_lease_is_killed() -> None:
     assert not bench.engine.ready
     bench.connect(0)
     assert bench.engine.ready
+
+
+def test_each_plane_is_asked_every_second() -> None:
+    bench = talking()
+    before = len(bench.plane.all(link.Ping))
+    bench.run(5)
+    assert [ping.n for ping in bench.plane.all(link.Ping)][before:] == [before + n for n in range(1, 6)]
 
 
 def test_a_plane_that_is_linked_again_begins_anew() -> None:

@@ -47,6 +47,8 @@ class ControlKey:
 
     def verify(self, token: str, wall: float) -> str | None:
         """The session of a token of ours that has not expired, else None. Constant time in the signature."""
+        if not token.isascii():
+            return None
         body, dot, signature = token[:MAX_TOKEN].partition(".")
         if not dot or not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
             return None
