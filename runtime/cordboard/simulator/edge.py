@@ -79,7 +79,10 @@ class SimulatedEdge:
         *,
         host: str,
         planes: int = 1,
+        elided: bool = False,
     ) -> None:
+        """`elided`: no sound is expected where nobody speaks, so idle planes may tick in bundles."""
+        self.elided = elided
         self.world = world
         self.network = network
         self.config = config

@@ -92,7 +92,15 @@ class Simulation:
             config = replace(config, limits=replace(config.limits, **limits))  # type: ignore[arg-type]
         self.service = AgentService(self.world, self.voices)
         self.edge = SimulatedEdge(
-            self.world, self.network, config, self.functions, self.secrets, self.service, host=EDGE, planes=planes
+            self.world,
+            self.network,
+            config,
+            self.functions,
+            self.secrets,
+            self.service,
+            host=EDGE,
+            planes=planes,
+            elided=elided,
         )
         address = (EDGE, config.sip.udp.port)
         self.exchange = Exchange(self.world, self.network, self.voices, host=EXCHANGE, edge=address, elided=elided)
