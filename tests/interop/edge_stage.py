@@ -90,13 +90,18 @@ class EdgeStage(Stage):
         except TimeoutError:
             raise AssertionError(f"no call left a record:\n{self.log[-4000:]}") from None
 
+    async def alerted(self) -> None:
+        """Until the call that has just come is in its handler's hands."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not any(self.is_new(path) for path in self.data.glob("calls/*")):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # a folder tells nobody what is new
+        except TimeoutError:
+            raise AssertionError(f"no call came:\n{self.log[-4000:]}") from None
+
     def is_new(self, folder: Path) -> bool:
         """Whether no test has seen this call yet."""
         return folder.name not in self._known
-
-    async def forget(self) -> None:
-        """Records that are there now are of no interest to the test that begins."""
-        self._known |= {path.name for path in self.data.glob("calls/*")}
 
     @property
     def log(self) -> str:

@@ -59,19 +59,22 @@ def test_a_caller_interrupts_and_is_transferred(run: Run, edge: EdgeStage, folde
     run(body())
 
 
-def test_digits_reach_the_agent_once_each_and_sound_does(run: Run, edge: EdgeStage, folder: Path) -> None:
+@pytest.mark.parametrize("codec", ["PCMU", "PCMA"])
+def test_digits_go_both_ways_once_each_and_sound_does(run: Run, edge: EdgeStage, folder: Path, codec: str) -> None:
     async def body() -> None:
         await edge.agent("presser")
-        async with Baresip(folder, tone(CALLER, 30), user="caller") as caller:
+        async with Baresip(folder, tone(CALLER, 30), user="caller", codec=codec) as caller:
             await caller.command("dial", edge.target)
             await caller.event("CALL_ESTABLISHED", within=5)
             agent = await edge.line_connected()
             for digit in "159":
                 await caller.command("sndcode", digit)
                 await edge.line_heard(agent, digit)
+            await caller.hears_digits("19", within=5)
             await asyncio.sleep(1.5)  # they talk
             await caller.command("hangup")
             await caller.event("CALL_CLOSED", within=2)
+            assert caller.digits == "19"
         record, place = await edge.record()
         judge(record, place, "caller.hangup")
         agent = await edge.line_call()
@@ -106,5 +109,28 @@ def test_a_hold_keeps_the_call_and_silences_the_agent(run: Run, edge: EdgeStage,
         assert said == [f"{CALLER:.0f}", "silence", f"{CALLER:.0f}"], said
         assert longest(stretches(caller.heard()), GREETING) > 1.0
         assert caller.packets_received > 120, "1.5 s before the hold and 1.5 s after it"
+
+    run(body())
+
+
+def test_the_callers_end_is_the_end_of_the_transfer(run: Run, edge: EdgeStage, folder: Path) -> None:
+    async def body() -> None:
+        await edge.agent("forward")
+        async with (
+            Baresip(folder, tone(CALLER, 30), user="caller") as caller,
+            Baresip(folder, tone(CONSULT, 30), user=CONSULT_NUMBER, sip_port=edge.consult_port) as consult,
+        ):
+            await caller.command("dial", edge.target)
+            await consult.event("CALL_ESTABLISHED")
+            await asyncio.sleep(1.5)  # they talk
+            await caller.command("hangup")
+            ended, _ = await caller.event("CALL_CLOSED", within=2)
+            closed, _ = await consult.event("CALL_CLOSED", within=2)
+            assert closed - ended < 1.0
+        assert longest(stretches(consult.heard()), f"{CALLER:.0f}") > 1.0
+        assert longest(stretches(caller.heard()), f"{CONSULT:.0f}") > 1.0
+        record, place = await edge.record()
+        judge(record, place, "caller.hangup")
+        assert [leg.ended_by for leg in record.legs] == ["them", "edge"], record.legs
 
     run(body())

@@ -51,7 +51,7 @@ def test_a_worker_that_dies_in_its_round_is_replaced_and_the_call_goes_on(
             os.kill(pid, signal.SIGSTOP)  # so that the round cannot be over before they die
         async with Baresip(folder, tone(CALLER, 40), user="caller") as caller:
             await caller.command("dial", edge.target)
-            await caller.event("CALL_RINGING", within=5)
+            await edge.alerted()
             for pid in workers:
                 os.kill(pid, signal.SIGKILL)
             await caller.event("CALL_ESTABLISHED", within=10)

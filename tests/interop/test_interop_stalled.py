@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from itertools import pairwise
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_the_caller_does_not_notice(run: Run, edge: EdgeStage) -> None:
             assert moved_on - stalled < STALL
             assert quiet < moved_on, "the agent was cleared while control stood still"
             arrivals = [packet.arrival for packet in call.packets[:last_before] if packet.arrival >= stalled - 0.5]
-            gaps = [after - before for before, after in zip(arrivals, arrivals[1:], strict=False)]
+            gaps = [after - before for before, after in pairwise(arrivals)]
             assert max(gaps) < GAP_LIMIT + lag.worst
             assert len(arrivals) > 40
             call.hangup()
