@@ -30,6 +30,7 @@ class PlaneEngine:
         self.ticks = 0
         self.late: list[float] = []
         self.failed: list[str] = []
+        self.refused = 0
         self.ticked = asyncio.Event()
         self.closed = asyncio.Event()
         self._at = now
@@ -44,6 +45,9 @@ class PlaneEngine:
         if line == b"fail\n":
             raise RuntimeError("a mistake at one line")
         self.effects.append(plane_effects.SendLink(line))
+
+    def ports_refused(self, count: int, now: float) -> None:
+        self.refused = count
 
     def port_opened(self, port: int, now: float) -> None:
         self.ports.append(port)

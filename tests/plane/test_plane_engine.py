@@ -23,6 +23,19 @@ def test_a_stock_of_ports_is_kept_and_told() -> None:
     assert stage.closed_ports == [stage.ports["s/caller"]]
 
 
+def test_pairs_that_could_not_be_opened_are_asked_for_again_when_one_is_given_back() -> None:
+    engine = PlaneEngine(index=0, pid=1, rng=random.Random(1), now=START)
+    assert engine.next_effect() == effects.OpenPorts(STOCK)
+    engine.port_opened(20000, START)
+    engine.ports_refused(STOCK - 1, START)
+    engine.receive_link(link.to_line(link.LegMedia("s/caller", 20000)), START)
+    assert engine.next_effect() == effects.OpenPorts(STOCK)
+    engine.ports_refused(STOCK, START)
+    engine.receive_link(link.to_line(link.LegClose("s/caller")), START)
+    assert engine.next_effect() == effects.ClosePort(20000)
+    assert engine.next_effect() == effects.OpenPorts(STOCK)
+
+
 def test_ports_opened_before_control_came_stand_in_ready() -> None:
     engine = PlaneEngine(index=3, pid=77, rng=random.Random(1), now=START)
     assert engine.next_effect() == effects.OpenPorts(STOCK)

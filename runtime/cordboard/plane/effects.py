@@ -18,7 +18,7 @@ class SendLink:
 
 @dataclass(frozen=True, slots=True)
 class OpenPorts:
-    """Open so many RTP/RTCP port pairs; answer `port_opened(port)` for each."""
+    """Open so many RTP/RTCP port pairs; answer `port_opened(port)` for each, `ports_refused(count)` for the rest."""
 
     count: int
     """How many."""

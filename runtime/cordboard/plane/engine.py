@@ -101,6 +101,10 @@ class PlaneEngine:
         """A port pair is open."""
         self._legs.port_opened(port)
 
+    def ports_refused(self, count: int, now: float) -> None:
+        """So many port pairs could not be opened."""
+        self._legs.ports_refused(count)
+
     def rtp_in(self, port: int, data: bytes, source: Address, now: float) -> None:
         """A datagram on an RTP port."""
         self._legs.rtp_in(port, data, source, now)

@@ -54,6 +54,10 @@ class Legs:
         self._opening -= 1
         self._board.send(link.Ports((port,)))
 
+    def ports_refused(self, count: int) -> None:
+        """So many pairs could not be opened; it is tried again when a leg's pair has been given back."""
+        self._opening -= count
+
     # --- the network's side
 
     def rtp_in(self, port: int, data: bytes, source: Address, now: float) -> None:
@@ -235,6 +239,7 @@ class Legs:
         del board.legs[leg.unit]
         del self._ports[leg.port]
         board.effect(effects.ClosePort(leg.port))
+        self._stock()
 
     def end_session(self, session: str, now: float) -> None:
         """End all legs of a session."""
