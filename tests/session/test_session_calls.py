@@ -328,20 +328,15 @@ def test_an_answered_leg_that_hears_nobody_is_ended_after_ten_seconds() -> None:
     assert (bench.record.cause, bench.record.fault) == ("limit.unbridged", "function")
 
 
-@pytest.mark.parametrize("type_", ["timer.set", "call.tone"])
-def test_a_leg_that_waits_for_something_is_not_ended_as_unbridged(type_: str) -> None:
-    def handler(made: Round) -> Answer:
-        made.command("call.answer", "caller")
-        if type_ == "timer.set":
-            made.command("timer.set", "t", seconds=30.0)
-        return made.done()
-
-    bench = Bench(call_alerting=handler, timer=None)
+def test_a_leg_that_hears_its_agent_is_not_ended_as_unbridged() -> None:
+    bench = Bench(call_alerting=with_agent)
     bench.caller.call()
-    if type_ == "call.tone":  # bridged after all
-        bench.engine._sessions[bench.sid].legs.cords.route(f"{bench.sid}/x", f"{bench.sid}/caller", bench.now)
-    bench.run(25)
-    assert bench.kept.ended == []
+    bench.run(60)
+    assert bench.caller.all(sip.Ended) == []
+    bench.plane.gone(f"{bench.sid}/agent", 1006, "", "network")
+    bench.pump()
+    bench.run(12)
+    assert len(bench.caller.all(sip.Ended)) == 1
 
 
 def test_an_unanswered_call_ends_at_its_limit() -> None:

@@ -42,7 +42,7 @@ STEPS = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(scripts=st.lists(SCRIPT, min_size=1, max_size=12), steps=st.lists(STEPS, max_size=12))
 def test_every_session_ends_once(scripts: list[Any], steps: list[str]) -> None:
     turn = 0
