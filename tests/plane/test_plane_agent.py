@@ -275,6 +275,23 @@ def test_the_agents_digits_are_sent_on_the_leg_that_hears_it() -> None:
     assert len(stage.said("agent.dtmf")) == 1
 
 
+def test_an_agent_that_floods_messages_is_told_in_part_and_noted_once() -> None:
+    stage = Stage()
+    service = stage.agent(heard_by=stage.leg())
+    before = len(stage.said("agent.custom"))
+    for number in range(300):
+        service.event("custom", metadata={"n": number})
+    stage.run(0.1)
+    told = stage.said("agent.custom")[before:]
+    assert [message.data["metadata"]["n"] for message in told] == list(range(len(told)))
+    assert 90 <= len(told) <= 110
+    assert len(stage.notes("messages are dropped")) == 1
+    stage.run(3.0)
+    service.event("custom", metadata={"n": -1})
+    stage.run(0.1)
+    assert stage.said("agent.custom")[-1].data["metadata"] == {"n": -1}
+
+
 def test_an_agent_that_floods_digits_does_not_stop_the_plane() -> None:
     stage = Stage()
     service = stage.agent(heard_by=stage.leg(dtmf_send=101))

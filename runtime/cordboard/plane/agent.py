@@ -28,6 +28,12 @@ SILENCE_AFTER = 0.1
 TURN_OVER = 0.4
 """Seconds without audio, the queue being dry, after which a turn counts as over without `turn_ended` (DESIGN §1)."""
 
+MESSAGE_RATE = 50.0
+"""Messages a second that control is told, audio and text deltas apart: ten times what a lively agent sends."""
+
+MESSAGE_BURST = 100.0
+"""Messages at once."""
+
 MAX_TEXT = 4096
 """Characters kept of a turn's text: five minutes of speech."""
 
@@ -70,6 +76,10 @@ class Agent:
         self.last_audio = 0.0
         self.closed = False
         self.flooded = False
+        self.untold = 0
+        """Messages that control was not told."""
+        self._allowance = MESSAGE_BURST
+        self._allowed_at = now
         """Audio was dropped as overflow."""
         self._turn_began = 0.0
         self._sounding = 0.0
@@ -133,6 +143,16 @@ class Agent:
             self.turn = turn[:MAX_TURN_ID]
             self._turn_began = now
         self.turn_over = kind == "ended"
+
+    def may_tell(self, at: float) -> bool:
+        """Whether control is told another message; False is counted."""
+        self._allowance = min(MESSAGE_BURST, self._allowance + (at - self._allowed_at) * MESSAGE_RATE)
+        self._allowed_at = at
+        if self._allowance < 1:
+            self.untold += 1
+            return False
+        self._allowance -= 1
+        return True
 
     def text_delta(self, text: str) -> None:
         """More of the open turn's text."""

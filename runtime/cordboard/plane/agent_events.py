@@ -1,12 +1,13 @@
 """What an agent's service says, turned into what the plane does at once and what control is told."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cordboard.agents import events
 from cordboard.contract import link
 
 from . import effects
-from .agent import Agent
+from .agent import MESSAGE_RATE, Agent
 from .board import Board
 from .cord import FLOOD_SECONDS
 
@@ -64,40 +65,49 @@ class AgentEvents:
                 agent.opening = None
             case events.HttpResponse():
                 data = {"status": event.status, "body": event.body}
-                board.send(link.AgentSaid(agent.unit, "agent.http_response", data, at))
+                self._tell_control(agent, "agent.http_response", data, at)
             case events.Acked():
                 agent.release_held(now)
                 board.done(agent.starting, result={"call_id": event.call_id, "stream_id": event.stream_id})
                 agent.starting = None
-                board.send(link.AgentSaid(agent.unit, "agent.ack", event.data, at))
+                self._tell_control(agent, "agent.ack", event.data, at)
             case events.Clear():
                 self._agents.clear(agent, None, now, "agent")
-                board.send(link.AgentSaid(agent.unit, "agent.clear", event.data, at))
+                self._tell_control(agent, "agent.clear", event.data, at)
             case events.Dtmf():
                 if agent.cord is not None and agent.cord.sink:
                     board.pass_digit(agent.cord.sink, event.digit, now)
-                board.send(link.AgentSaid(agent.unit, "agent.dtmf", event.data, at))
+                self._tell_control(agent, "agent.dtmf", event.data, at)
             case events.Custom():
-                board.send(link.AgentSaid(agent.unit, "agent.custom", event.data, at))
+                self._tell_control(agent, "agent.custom", event.data, at)
             case events.Transfer():
-                board.send(link.AgentSaid(agent.unit, "agent.transfer", event.data, at))
+                self._tell_control(agent, "agent.transfer", event.data, at)
             case events.TurnStarted():
                 if event.role == "assistant":
                     agent.turn_event("started", event.id, at)
-                board.send(link.AgentSaid(agent.unit, "agent.turn_started", event.data, at))
+                self._tell_control(agent, "agent.turn_started", event.data, at)
             case events.TurnEnded():
                 if event.role == "assistant":
                     agent.turn_event("ended", event.id, at)
-                board.send(link.AgentSaid(agent.unit, "agent.turn_ended", event.data, at))
+                self._tell_control(agent, "agent.turn_ended", event.data, at)
             case events.TextDelta():
                 agent.text_delta(event.text)  # not told word by word: the text stands in turn_ended
             case events.ErrorMessage():
                 data = {"message": event.message, "fatal": event.fatal, **event.data}
-                board.send(link.AgentSaid(agent.unit, "agent.websocket_error", data, at))
+                self._tell_control(agent, "agent.websocket_error", data, at)
             case events.Unknown():
-                board.send(link.AgentSaid(agent.unit, "agent.unknown", event.data, at))
+                self._tell_control(agent, "agent.unknown", event.data, at)
             case events.Closed():
                 self._closed(agent, event, now)
+
+    def _tell_control(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float) -> None:
+        """A message for control; an agent that sends more than a call can need is heard in part, and that is noted."""
+        if type_ != "agent.ack" and not agent.may_tell(at):
+            if agent.untold == 1:
+                problem = {"agent": agent.name, "limit_per_s": MESSAGE_RATE}
+                self._board.note(agent.session, "agent", "the agent floods: messages are dropped", problem, at)
+            return
+        self._board.send(link.AgentSaid(agent.unit, type_, data, at))
 
     def _closed(self, agent: Agent, event: events.Closed, now: float) -> None:
         board = self._board
