@@ -5,6 +5,7 @@ from typing import Any
 
 from cordboard.contract import link
 from cordboard.contract.records import LedgerEntry
+from cordboard.session import effects as out
 from cordboard.session.transcript import Transcript
 from cordboard.sip import events as sip
 
@@ -137,6 +138,7 @@ def test_digits_are_not_told_where_a_handler_does_not_want_them() -> None:
 def test_a_full_route_leaves_the_others_open() -> None:
     bench = Bench(
         '[[routes]] → [[routes]]\nto = "+18005550100"\nscenario = "desk"\nmax_calls = 1\n[[routes]]',
+        'to = "+1800*" → to = "+1800*"\nmax_calls = 1',
         call_alerting=answered,
     )
     bench.caller.call()
@@ -238,3 +240,53 @@ def test_a_transcript_says_what_was_heard_and_is_in_order() -> None:
         "4.00  caller: [speaks 1.4 s]",
         "7.00  agent: Never sent [not heard]",
     ]
+
+
+# --- order and robustness
+
+
+def test_a_dialog_is_on_disk_before_the_message_that_makes_it_leaves() -> None:
+    bench = talking(call_tone=keys(k1=(DIAL,)))
+    key(bench, "1")
+    kept = [index for index, effect in enumerate(bench.effects) if isinstance(effect, out.KeepDialog)]
+    left = [
+        index
+        for index, effect in enumerate(bench.effects)
+        if isinstance(effect, out.SendSip) and (effect.data.startswith((b"INVITE ", b"SIP/2.0 200 ")))
+    ]
+    assert kept[0] < left[0], "the caller's 200"
+    assert kept[1] < left[1], "the consultant's INVITE"
+
+
+def test_a_word_of_the_agent_s_service_that_is_not_known_is_told_as_unknown() -> None:
+    bench = talking(agent_unknown=None)
+    bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.sings", {"la": 1}, bench.now))
+    assert [made.data["data"] for made in bench.of("agent.unknown")] == [{"la": 1}]
+
+
+def test_late_words_of_a_plane_concern_nobody() -> None:
+    bench = talking()
+    session = bench.sid
+    bench.caller.hang_up()
+    bench.run(1)
+    for message in (
+        link.LegDigit(f"{session}/caller", "1"),
+        link.Done(f"{session}#1x"),
+        link.SessionClosed(session),
+        link.AgentGone(f"{session}/agent", 1000, "", "us", True),
+        link.LegDigit("", "1"),
+        link.RecordOver(f"{session}/x", 1.0),
+    ):
+        bench.plane.tell(message)
+    assert len(bench.kept.ended) == 1
+
+
+def test_the_hint_for_an_address_of_version_six_names_that_address_alone() -> None:
+    bench = Bench(call_alerting=answered)
+    stranger = bench.phone(("2001:db8::7", 5060))
+    stranger.raw(
+        b"OPTIONS sip:x@192.0.2.10 SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKa\r\nMax-Forwards: 70\r\n"
+        b"From: <sip:a@h>;tag=1\r\nTo: <sip:x@h>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    (line,) = [log for log in bench.kept.logs if "no trunk" in log.message]
+    assert '"2001:db8::7/128"' in str(line.fields["hint"])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import link
 from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, Digits, SecretReference
-from cordboard.contract.events import AgentEvent, MediaChange, WebSocketClose
+from cordboard.contract.events import EVENTS, AgentEvent, MediaChange, WebSocketClose
 
 from . import causes
 from .objects import Agent
@@ -164,7 +164,8 @@ class Agents:
         self._transcribe(agent, message.type, data, message.at)
         if agent.privacy:
             data = {key: value for key, value in data.items() if key in ("event", "stream_id")}
-        self._session.post(message.type, AgentEvent(data), now, target=agent.name, at=message.at)
+        type_ = message.type if message.type in EVENTS else "agent.unknown"
+        self._session.post(type_, AgentEvent(data), now, target=agent.name, at=message.at)
 
     def gone(self, message: link.AgentGone, now: float) -> None:
         """The socket is closed."""

@@ -93,10 +93,11 @@ class Dialling:
         if args.follow_diversion and called:
             headers.append(("Diversion", f"<sip:{called}@{host}>;reason=unconditional"))
         user = args.callerid or "anonymous"
+        ours = f"[{leg.local.host}]" if ":" in leg.local.host else leg.local.host
         try:
             leg.sip = services.ua.invite(
                 to=to,
-                from_=f"sip:{user}@{leg.local.host}",
+                from_=f"sip:{user}@{ours}",
                 sdp=offer(leg.local),
                 now=now,
                 destination=destination,

@@ -126,7 +126,7 @@ class Intake:
         if now - self._told_unknown >= UNKNOWN_LOG_INTERVAL:
             self._told_unknown = now
             host = event.source[0]
-            hint = f'to accept it add to a [[trunks]] entry: identify = ["{host}/32"]'
+            hint = f'to accept it add to a [[trunks]] entry: identify = ["{host}/{128 if ":" in host else 32}"]'
             self._services.emit(
                 Log("warning", f"dropped a call from {host}, of no trunk", {"count": self._unknown, "hint": hint})
             )
