@@ -16,7 +16,9 @@ KEYS = {"CARTESIA_API_KEY": "test-key", "CARTESIA_AGENT_ID": "agent-1", "PSTN_CA
 LOSSY = Conditions(loss=0.15, reorder=0.2, duplicate=0.1)
 
 
-def story(seed: int, conditions: Conditions, *, record: bool = False, elided: bool = True) -> tuple[str, list[str]]:
+def story(
+    seed: int, conditions: Conditions, *, record: bool = False, elided: bool = True, deaths: bool = False
+) -> tuple[str, list[str]]:
     """A call whose course the seed chooses; (digest, its timeline)."""
     with Simulation(TEMPLATE, seed=seed, conditions=conditions, record=record, elided=elided) as sim:
         sim.keys(**KEYS)
@@ -25,6 +27,8 @@ def story(seed: int, conditions: Conditions, *, record: bool = False, elided: bo
         caller = sim.call(CALLER, NUMBER)
         for _ in range(chance.randint(1, 6)):
             act(sim, chance)
+            if deaths and sim.edge.control is not None and chance.random() < 0.5:
+                die(sim, chance)
             world.advance(chance.choice((0.01, 0.3, 1.0, 4.0)))
         for phone in sim.exchange.phones:
             phone.hangup()
@@ -35,11 +39,28 @@ def story(seed: int, conditions: Conditions, *, record: bool = False, elided: bo
         return digest, [repr(entry) for each in sim.edge.sessions.values() for entry in each.timeline]
 
 
+def die(sim: Simulation, chance: random.Random) -> None:
+    """Something that may befall the edge at any moment."""
+    match chance.randrange(5):
+        case 0:
+            sim.edge.kill_plane(0)
+        case 1:
+            sim.edge.hang_plane(0)
+        case 2:
+            sim.edge.restart_control(after=chance.choice((0.2, 3.0, 15.0)))
+        case 3:
+            sim.edge.fail_next = [chance.choice(("crashed", "timeout", "raised")) for _ in range(chance.randint(1, 3))]
+        case _:
+            sim.edge.disk_full = True
+
+
 def act(sim: Simulation, chance: random.Random) -> None:
     """Something that phones, agents or functions may do at any moment."""
+    if sim.edge.control is None:
+        return
     caller = sim.exchange.phones[0]
     agents = [agent for agent in sim.service.agents if agent.connected and agent.started]
-    choice = chance.randrange(8)
+    choice = chance.randrange(10)
     if choice == 0 and agents:
         agents[-1].say("something", chance.choice((0.05, 1.0, 7.0)))
     elif choice == 1 and agents:
@@ -58,6 +79,13 @@ def act(sim: Simulation, chance: random.Random) -> None:
         for phone in sim.exchange.phones[1:]:
             if phone.state == "ringing":
                 phone.answer()
+    elif choice == 8 and caller.state == "answered":
+        caller.hold("sendrecv" if caller.on_hold_asked else chance.choice(("sendonly", "inactive")))
+    elif choice == 9:
+        sim.exchange.rings = not sim.exchange.rings
+        for phone in sim.exchange.phones[1:]:
+            if phone.state == "ringing" and not phone.early:
+                phone.ring(early=True)
     elif choice == 7 and agents:
         agents[-1].drop(chance.choice((1006, 1000, 1011)))
 
@@ -72,6 +100,12 @@ def test_every_call_ends_once_and_balances_on_a_clean_network(seed: int) -> None
 @given(st.integers(0, 100_000))
 def test_every_call_ends_once_and_balances_on_a_bad_network(seed: int) -> None:
     story(seed, LOSSY)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 100_000))
+def test_every_call_ends_once_whatever_dies(seed: int) -> None:
+    story(seed, Conditions(), deaths=True)
 
 
 @pytest.mark.parametrize("elided", [True, False])

@@ -31,6 +31,8 @@ FUNCTION = 0.002
 """Seconds that a function takes beyond what its handler sleeps: a warm worker on the same machine."""
 RESTART = 0.5
 """Seconds until a plane that died is there again."""
+FORMER_LIFE = 2.0
+"""Seconds beyond the lease after which no plane writes for a former life."""
 PUBLIC_URL = "https://edge.test"
 
 
@@ -145,6 +147,17 @@ class SimulatedEdge:
         self._drain()
         for plane in self.planes:
             self._connect(plane)
+        life = self.life
+        world.after(self.config.edge.lease + FORMER_LIFE, lambda: self._end_former_lives(life), transit=False)
+
+    def _end_former_lives(self, life: int) -> None:
+        """Calls that an earlier control left without a record and without a dialog get theirs, as the shell does."""
+        wall = datetime.fromtimestamp(self.world.wall(self.world.now), UTC).isoformat()
+        for session in self.sessions.values():
+            if life == self.life and session.life < life and not session.ended:
+                began = str(session.facts["started_at"])
+                session.ended.append(CallEnded(session.id, "", "control.lost", "edge", began, wall, 0.0))
+                session.ended_at = self.world.now
 
     def kill_control(self) -> None:
         """Control's process ends."""

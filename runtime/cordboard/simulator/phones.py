@@ -57,6 +57,8 @@ class Phone:
         """Who ended the call."""
         self.ends = 0
         """How often the user agent reported the end: once."""
+        self.on_hold_asked = False
+        """It holds the edge."""
         self.early = False
         """Early media came or went."""
         self.responses: list[int] = []
@@ -119,6 +121,7 @@ class Phone:
     def hold(self, direction: Direction = "sendonly") -> None:
         """Offer a direction by UPDATE: sendonly or inactive holds the edge, sendrecv ends it."""
         ua = self._exchange.ua
+        self.on_hold_asked = direction != "sendrecv"
         self._local = replace(self._local, version=self._local.version + 1)
         found, request = ua._ask(self.leg, "UPDATE", self._world.now)
         request.headers.add("Content-Type", "application/sdp")
