@@ -94,14 +94,18 @@ class EdgeStage(Stage):
         """Until the call that has just come is in its handler's hands."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while not any(self.is_new(path) for path in self.data.glob("calls/*")):  # noqa: ASYNC110
+                while not self.new_calls():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)  # a folder tells nobody what is new
         except TimeoutError:
             raise AssertionError(f"no call came:\n{self.log[-4000:]}") from None
 
-    def is_new(self, folder: Path) -> bool:
-        """Whether no test has seen this call yet."""
-        return folder.name not in self._known
+    def new_calls(self) -> list[Path]:
+        """Folders of calls that no test has asked for."""
+        return [path for path in self.data.glob("calls/*") if path.name not in self._known]
+
+    def know_all(self) -> None:
+        """Of calls that were refused no test wants the record."""
+        self._known |= {path.name for path in self.new_calls()}
 
     @property
     def log(self) -> str:

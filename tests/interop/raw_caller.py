@@ -36,12 +36,12 @@ class RawCaller(asyncio.DatagramProtocol):
         self._transport.close()
         await asyncio.sleep(0)
 
-    def sdp(self, line_end: str = "\r\n") -> str:
-        """An offer of PCMU that leads nowhere (port 9, RFC 863)."""
-        lines = ("v=0", f"o=raw 1 1 IN IP4 {HOST}", "s=-", f"c=IN IP4 {HOST}", "t=0 0", "m=audio 9 RTP/AVP 0", "")
-        return line_end.join(lines)
+    def sdp(self, *media: str, address: str = HOST, line_end: str = "\r\n") -> str:
+        """An offer; without `media` lines one of PCMU that leads nowhere (port 9, RFC 863)."""
+        head = ("v=0", f"o=raw 1 1 IN IP4 {HOST}", "s=-", f"c=IN IP4 {address}", "t=0 0")
+        return line_end.join([*head, *(media or ("m=audio 9 RTP/AVP 0",)), ""])
 
-    def send(self, method: str, sequence: int, body: str = "", *, branch: str = "") -> None:
+    def send(self, method: str, sequence: int, body: str = "", *, headers: tuple[str, ...] = ()) -> None:
         """A request of the dialog; the same method and number have the same branch, and so are a retransmission."""
         assert self._transport is not None
         answered = next((each for each in reversed(self.answers) if each.startswith("SIP/2.0 2")), "")
@@ -51,18 +51,24 @@ class RawCaller(asyncio.DatagramProtocol):
         uri = contact[1] if contact else f"sip:{self._number}@{host}:{port}"
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {HOST}:{self._port};branch=z9hG4bK{self._id}{branch or method}{sequence};rport",
+            f"Via: SIP/2.0/UDP {HOST}:{self._port};branch=z9hG4bK{self._id}{method}{sequence};rport",
             f"From: <sip:raw@{HOST}:{self._port}>;tag={self._id}",
             f"To: <sip:{self._number}@{host}:{port}>" + (f";tag={tag[1]}" if tag else ""),
             f"Call-ID: {self._id}@{HOST}",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:raw@{HOST}:{self._port}>",
             "Max-Forwards: 70",
+            *headers,
         ]
         if body:
             lines.append("Content-Type: application/sdp")
         lines += [f"Content-Length: {len(body)}", "", body]
         self._transport.sendto("\r\n".join(lines).encode(), self._target)
+
+    def throw(self, data: bytes) -> None:
+        """A datagram of any bytes."""
+        assert self._transport is not None
+        self._transport.sendto(data, self._target)
 
     async def answered(self, code: int, *, times: int = 1, method: str = "INVITE", within: float = PATIENCE) -> str:
         """Until a response of that code to that method came so often; the last of them."""

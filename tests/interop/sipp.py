@@ -1,4 +1,4 @@
-"""sipp as a peer: one scenario file, one call, judged by its exit code. Its scenarios stand in `sipp/`.
+"""sipp as a peer: one scenario file, judged by its exit code. Its scenarios stand in `sipp/`.
 
 It plays headerless µ-law from its working folder: `tone.ul` holds 1500 Hz. It cannot record; what it is sent is seen
 at the edge.
@@ -30,8 +30,10 @@ class Sipp:
         target: str = "",
         port: int | None = None,
         keys: dict[str, str] | None = None,
+        calls: int = 1,
     ) -> None:
-        """`target` is `user@host:port` for one that calls; none for one that is called. `keys` fill [words]."""
+        """`target` is `user@host:port` for one that calls; none for one that is called. `keys` fill [words]; so many
+        `calls` are begun within a second."""
         program = require("sipp")
         first = free_ports()
         self.port = port or first
@@ -41,8 +43,8 @@ class Sipp:
         user, _, place = target.partition("@")
         self._words = [
             program, "-sf", str(SCENARIOS / f"{scenario}.xml"), *([place, "-s", user] if target else []),
-            "-i", HOST, "-p", str(self.port), "-mi", HOST, "-mp", str(first + 4), "-m", "1", "-nostdin",
-            "-timeout", f"{TIMEOUT}s", "-timeout_error", "-trace_err", "-error_file", "errors",
+            "-i", HOST, "-p", str(self.port), "-mi", HOST, "-mp", str(first + 4), "-m", str(calls), "-r", str(calls),
+            "-nostdin", "-timeout", f"{TIMEOUT}s", "-timeout_error", "-trace_err", "-error_file", "errors",
             "-trace_msg", "-message_file", "messages",
         ]  # fmt: skip
         for name, value in (keys or {}).items():
@@ -76,20 +78,15 @@ class Sipp:
         code = await self._process.wait()
         assert code == 0, f"sipp ended with {code}\n{self.story()}"
 
-    @property
-    def messages(self) -> str:
-        """Every message that it sent and got."""
-        path = self._folder / "messages"
-        return path.read_text(errors="replace") if path.exists() else ""
-
     def story(self) -> str:
         """What to read when it failed."""
         parts = [path.read_text(errors="replace")[-6000:] for path in self._folder.glob("*") if path.name != "tone.ul"]
         return "\n".join(parts)
 
 
-async def run_sipp(folder: Path, scenario: str, target: str, **keys: str) -> str:
-    """Runs a calling scenario to its good end; its messages."""
-    async with Sipp(folder, scenario, target=target, keys=keys) as sipp:
+async def run_sipp(
+    folder: Path, scenario: str, target: str, *, keys: dict[str, str] | None = None, calls: int = 1
+) -> None:
+    """Runs a calling scenario to its good end, in so many calls at once."""
+    async with Sipp(folder, scenario, target=target, keys=keys, calls=calls) as sipp:
         await sipp.passed()
-        return sipp.messages

@@ -1,4 +1,4 @@
-"""sipp calls the edge with exact messages; what is broken on purpose comes from a caller of bytes."""
+"""sipp calls the edge with exact messages: offers of all kinds, holds, digits, a CANCEL, five calls at once."""
 
 import os
 import signal
@@ -11,7 +11,6 @@ from cordboard.media.g711 import ulaw_decode
 from .conftest import Run
 from .edge_stage import EdgeStage, digits, judge, whats
 from .peers import longest, stretches
-from .raw_caller import RawCaller
 from .sipp import TONE, run_sipp
 
 pytestmark = pytest.mark.interop
@@ -33,7 +32,7 @@ def test_the_call_is_taken_and_the_agent_hears_it(
 ) -> None:
     async def body() -> None:
         await edge.agent("talker")
-        await run_sipp(folder, scenario, edge.sipp_target, **keys)
+        await run_sipp(folder, scenario, edge.sipp_target, keys=keys)
         record, place = await edge.record()
         judge(record, place, "caller.hangup")
         agent = await edge.line_call()
@@ -101,37 +100,17 @@ def test_options_is_answered(run: Run, edge: EdgeStage, folder: Path) -> None:
     run(body())
 
 
-def test_bare_line_feeds_in_a_description(run: Run, edge: EdgeStage) -> None:
+def test_five_calls_at_once(run: Run, edge: EdgeStage, folder: Path) -> None:
     async def body() -> None:
         await edge.agent("talker")
-        async with RawCaller(edge.number, edge.address) as caller:
-            caller.send("INVITE", 1, caller.sdp("\n"))
-            assert "m=audio" in await caller.answered(200)
-            caller.send("ACK", 1)
-            caller.send("BYE", 2)
-            await caller.answered(200, method="BYE")
-        record, _ = await edge.record()
-        assert record.cause == "caller.hangup"
-
-    run(body())
-
-
-def test_a_repeated_invite_and_a_late_ack_are_one_call(run: Run, edge: EdgeStage) -> None:
-    async def body() -> None:
-        await edge.agent("talker")
-        async with RawCaller(edge.number, edge.address) as caller:
-            caller.send("INVITE", 1, caller.sdp())
-            caller.send("INVITE", 1, caller.sdp())
-            await caller.answered(200, times=3)  # RFC 3261 13.3.1.4: again after 0.5 s and 1 s more, until the ACK
-            caller.send("INVITE", 1, caller.sdp())
-            caller.send("ACK", 1)
-            caller.send("BYE", 2)
-            await caller.answered(200, method="BYE")
-            assert {each for each in caller.requests if each != "OPTIONS"} == set()
-        record, place = await edge.record()
-        assert record.cause == "caller.hangup"
-        assert len(record.legs) == 1
-        assert whats(place, "event").count("call.alerting:caller") == 1
-        assert [path for path in edge.data.glob("calls/*") if path.name != record.session and edge.is_new(path)] == []
+        await run_sipp(folder, "hold", edge.sipp_target, calls=5)
+        sessions = set()
+        for _ in range(5):
+            record, place = await edge.record()
+            judge(record, place, "caller.hangup")
+            sessions.add(record.session)
+            assert all(entry.sent for entry in record.ledger), "each was heard and heard the agent"
+        assert len(sessions) == 5
+        assert edge.new_calls() == []
 
     run(body())
