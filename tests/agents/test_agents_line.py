@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import random
 import struct
@@ -15,7 +14,6 @@ import pytest
 
 from cordboard.agents.events import (
     Acked,
-    AgentEvent,
     Audio,
     Clear,
     Closed,
@@ -30,13 +28,14 @@ from cordboard.agents.events import (
     TurnStarted,
     Unknown,
 )
+from cordboard.agents.json_messages import NotJson
 from cordboard.agents.line import LineConnection
-from cordboard.agents.line_messages import NotJson
-from cordboard.agents.line_state import MAX_REPORTED, InputFormat, State, UnsupportedFormat, WrongState
+from cordboard.agents.state import MAX_REPORTED, InputFormat, State, UnsupportedFormat, WrongState
 from cordboard.agents.websocket import MAX_MESSAGE, BadAddress
 
+from .agent_peer import accept, close_frame, drain, frame, sent, sent_json, unmask
+
 KEY = "sk_car_very-secret-0001"
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 def new(input_format: InputFormat = "mulaw_8000", base_url: str = "wss://api.cartesia.ai") -> LineConnection:
@@ -45,63 +44,9 @@ def new(input_format: InputFormat = "mulaw_8000", base_url: str = "wss://api.car
     )
 
 
-def frame(data: bytes | str, opcode: int = 1, fin: bool = True) -> bytes:
-    """A server's frame: RFC 6455 §5.2, unmasked."""
-    payload = data.encode() if isinstance(data, str) else data
-    first = bytes([opcode | (0x80 if fin else 0)])
-    if len(payload) < 126:
-        return first + bytes([len(payload)]) + payload
-    if len(payload) < 65536:
-        return first + b"\x7e" + struct.pack("!H", len(payload)) + payload
-    return first + b"\x7f" + struct.pack("!Q", len(payload)) + payload
-
-
-def close_frame(code: int, reason: str = "") -> bytes:
-    return frame(struct.pack("!H", code) + reason.encode(), opcode=8)
-
-
-def unmask(data: bytes) -> list[tuple[int, bytes]]:
-    """The client's frames as (opcode, payload)."""
-    frames = []
-    while data:
-        opcode, length, at = data[0] & 15, data[1] & 127, 2
-        assert data[1] & 128, "a client must mask (RFC 6455 §5.1)"
-        if length == 126:
-            (length,), at = struct.unpack("!H", data[2:4]), 4
-        elif length == 127:
-            (length,), at = struct.unpack("!Q", data[2:10]), 10
-        mask, payload = data[at : at + 4], data[at + 4 : at + 4 + length]
-        frames.append((opcode, bytes(b ^ mask[i % 4] for i, b in enumerate(payload))))
-        data = data[at + 4 + length :]
-    return frames
-
-
-def sent(line: LineConnection) -> list[tuple[int, bytes]]:
-    return unmask(b"".join(line.data_to_send(100.0)))
-
-
-def sent_json(line: LineConnection) -> list[Any]:
-    return [json.loads(payload) for opcode, payload in sent(line) if opcode == 1]
-
-
-def drain(line: LineConnection) -> list[AgentEvent]:
-    events: list[AgentEvent] = []
-    while (event := line.next_event()) is not None:
-        events.append(event)
-    return events
-
-
 def opened(line: LineConnection | None = None) -> LineConnection:
     line = line or new()
-    line.connected(100.1)
-    request = b"".join(line.data_to_send(100.1))
-    key = next(row.split(b": ")[1] for row in request.split(b"\r\n") if row.lower().startswith(b"sec-websocket-key"))
-    accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-    line.receive_data(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Region: eu\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n",
-        100.2,
-    )
+    accept(line)
     return line
 
 
@@ -208,8 +153,8 @@ def test_start_message_and_ack() -> None:
 
 def test_config_may_choose_the_format_and_an_unknown_one_sends_nothing() -> None:
     line = opened()
-    with pytest.raises(UnsupportedFormat, match="pcm_44100"):
-        line.start(metadata={}, config={"input_format": "pcm_44100"}, now=100.3)
+    with pytest.raises(UnsupportedFormat, match="pcm_8000"):
+        line.start(metadata={}, config={"input_format": "pcm_8000"}, now=100.3)
     assert sent(line) == []
     line.start(metadata={}, config={"input_format": "pcm_16000"}, now=100.3)
     assert line.input_format == "pcm_16000"

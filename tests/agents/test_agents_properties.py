@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from cordboard.agents.close import judge
 from cordboard.agents.events import AgentEvent, Closed
+from cordboard.agents.json_messages import Malformed, decode
 from cordboard.agents.line import LineConnection
-from cordboard.agents.line_messages import Malformed, MediaInput, MediaOutput, decode, media_payload
-from cordboard.agents.line_state import State
+from cordboard.agents.line_messages import media_input, media_output, media_payload
+from cordboard.agents.state import State
 
 SETTINGS = settings(max_examples=80, deadline=None)
 
@@ -27,7 +28,7 @@ def test_media_input_equals_json(stream_id: str, payload: bytes) -> None:
     if stream_id:
         expected["stream_id"] = stream_id
     expected["media"] = {"payload": base64.b64encode(payload).decode()}
-    assert json.loads(MediaInput(stream_id).encode(payload)) == expected
+    assert json.loads(media_input(stream_id).encode(payload)) == expected
 
 
 PAYLOADS = st.one_of(
@@ -46,7 +47,7 @@ def test_the_fast_path_gives_what_json_gives_or_nothing(
     if not escaped:
         text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
     data = text.encode("utf-8", "surrogatepass")
-    fast = MediaOutput(stream_id).payload(data)
+    fast = media_output(stream_id).payload(data)
     try:
         slow: bytes | None = media_payload(decode(data))
     except Malformed:
@@ -60,7 +61,7 @@ def test_the_fast_path_takes_what_it_is_made_for(stream_id: str, payload: bytes,
     text = base64.b64encode(payload).decode()
     message = {"event": "media_output", "stream_id": stream_id, "media": {"payload": text}}
     data = json.dumps(message, separators=(",", ":") if compact else None).encode()
-    assert MediaOutput(stream_id).payload(data) == payload
+    assert media_output(stream_id).payload(data) == payload
 
 
 def connection() -> LineConnection:

@@ -27,7 +27,7 @@ from cordboard.agents.events import (
     TurnStarted,
 )
 from cordboard.agents.line import LineConnection
-from cordboard.agents.line_state import InputFormat
+from cordboard.agents.state import InputFormat
 from cordboard.line.server import LineServer
 from cordboard.media.analysis import dominant_tone
 from cordboard.media.chain import L16_16000, PCMU_8000, decode

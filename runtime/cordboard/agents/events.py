@@ -1,6 +1,7 @@
 """What an agent connection reports to the engine.
 
-Follows the server messages of the Line socket (reference cartesia-protocols §1.3) and the close rules (§1.6).
+Follows the server messages of the Line socket (reference cartesia-protocols §1.3), those of the Managed one (§2.3)
+under the same names, and the close rules (§1.6).
 `data` is always the decoded message as it came, unknown fields included, because handlers see the provider's payload.
 """
 
@@ -46,11 +47,11 @@ class Acked:
     """The service accepted `start`; audio may flow."""
 
     data: Json
-    """The message: effective `config` and `agent`."""
+    """The message: on Line the effective `config` and `agent`, on Managed `agent_id`, `agent_version_id`, `audio`."""
     call_id: str
     """The service's id of the call (`ac_…`); empty when not given."""
     stream_id: str
-    """Identifier that later messages carry; empty when not given."""
+    """Identifier that later messages carry; empty when not given, and always on Managed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,22 @@ class Transfer:
 
     number: str
     """Phone number or `sip:` URI."""
+    data: Json
+    """The message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The agent calls a client tool (Managed alone); `tool_result` answers it."""
+
+    id: str
+    """The service's id of this call of the tool, 1 to 256 characters; the result repeats it."""
+    name: str
+    """The tool's name, not empty."""
+    parameters: Json
+    """Its arguments, not checked against any schema."""
+    expects_response: bool
+    """False when the agent goes on without a result, and would ignore one."""
     data: Json
     """The message."""
 
@@ -152,9 +169,9 @@ class ErrorMessage:
     """The service reported an error, or sent something that cannot be understood."""
 
     message: str
-    """What is wrong, at most `line.MAX_ERROR_TEXT` characters."""
+    """What is wrong, at most `json_messages.MAX_ERROR_TEXT` characters."""
     fatal: bool
-    """True for an error before the ack: the connection closes by itself."""
+    """True for an error that the call does not survive: `Closed` follows by itself."""
     data: Json
     """The message; empty when it was not a JSON object."""
 
@@ -182,6 +199,7 @@ AgentEvent = (
     | Dtmf
     | Custom
     | Transfer
+    | ToolCall
     | TurnStarted
     | TextDelta
     | TurnEnded

@@ -1,48 +1,30 @@
 """Client of the Line socket, `GET /agents/stream/{agent_id}` (Cartesia-Version 2025-04-16), without I/O.
 
 Follows reference cartesia-protocols §1: connect → `start` → `ack` → audio and events both ways → close. Output audio
-has the input's format (§1.4). Every end is judged by `close.judge`; exactly one `Closed` comes, always last.
-Leaves out minting of access tokens (§4.1), reconnecting (§7 row 29: impossible), `pcm_24000` and `pcm_44100`, and the
-holding of audio until the ack, which is the engine's.
-
-The shell opens TCP or TLS to (`host`, `port`, `secure`), calls `connected`, feeds bytes in, writes `data_to_send`
-(`b""` asks to close the writing side), and closes the transport once `Closed` has come and the rest is written.
+has the input's format (§1.4). Leaves out what `base.BaseConnection` names, and client tools, which this wire lacks.
 """
 
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
-from urllib.parse import quote, urlsplit
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+from urllib.parse import quote
 
+from cordboard.agents import json_messages, state
 from cordboard.agents import line_messages as messages
-from cordboard.agents import line_state
-from cordboard.agents.close import NORMAL, PROTOCOL_ERROR, judge
-from cordboard.agents.events import Acked, AgentEvent, Audio, Clear, ErrorMessage, HttpResponse, Opened, Unknown
-from cordboard.agents.line_state import (
-    BYTES_PER_SAMPLE,
-    CLOSE_TIMEOUT,
-    MAX_BODY,
-    MAX_IDENTIFIER,
-    MAX_REPORTED,
-    MAY,
-    PING_INTERVAL,
-    PONG_TIMEOUT,
-    InputFormat,
-    State,
-    UnsupportedFormat,
-    WrongState,
-)
-from cordboard.agents.websocket import MAX_MESSAGE, BadAddress, Ended, Handshake, Message, WebSocketClient, check_close
+from cordboard.agents.base import BaseConnection
+from cordboard.agents.events import Unknown
+from cordboard.agents.state import InputFormat, NotSupported, State, UnsupportedFormat, WrongState
 
 __all__ = ["InputFormat", "LineConnection", "State", "UnsupportedFormat", "WrongState"]
 
+VERSION: Final = "2025-04-16"
+"""Version that this wire was documented with (§6)."""
 
-class LineConnection:
-    """One agent connection, one call."""
+
+class LineConnection(BaseConnection):
+    """One connection to a Line agent, one call."""
 
     def __init__(
         self,
@@ -50,116 +32,28 @@ class LineConnection:
         base_url: str,
         agent_id: str,
         api_key: str,
-        version: str = "2025-04-16",
+        version: str = VERSION,
         input_format: InputFormat = "mulaw_8000",
         rng: random.Random,
         now: float,
         connect_timeout: float = 5.0,
         ack_timeout: float = 10.0,
     ) -> None:
-        """Prepare a connection; `connect_timeout` seconds run from `now` to the open socket, TCP and TLS included.
-
-        Raises `BadAddress` for a `base_url` that is not ws(s)://host[:port][/path], or an empty or unusable id or key.
-        """
-        if not agent_id or not api_key or not version:
-            raise BadAddress("agent id, API key and version must not be empty")
-        try:
-            parts = urlsplit(base_url)
-        except ValueError as exc:
-            raise BadAddress("base_url is not an address") from exc
-        if parts.query or parts.fragment:
-            raise BadAddress("base_url must have neither query nor fragment")
-        self.agent_id = agent_id
-        self.input_format: InputFormat = line_state.input_format(input_format)
-        self.state = State.IDLE
-        self.call_id = ""
-        self.stream_id = ""
-        self.malformed = 0
-        self.web_socket_id = str(UUID(bytes=rng.randbytes(16), version=4))
-        self._key = api_key
-        self._socket = WebSocketClient(
-            f"{base_url.rstrip('/')}/agents/stream/{quote(agent_id, safe='')}",
-            {"Authorization": f"Bearer {api_key}", "Cartesia-Version": version},
+        """As `BaseConnection`; `api_key` may be an access token (§1.1)."""
+        super().__init__(
+            base_url=base_url,
+            path=f"/agents/stream/{quote(agent_id, safe='')}",
+            headers={"Authorization": f"Bearer {api_key}", "Cartesia-Version": version},
+            agent_id=agent_id,
+            api_key=api_key,
+            version=version,
+            input_format=input_format,
             rng=rng,
+            now=now,
+            connect_timeout=connect_timeout,
+            ack_timeout=ack_timeout,
         )
-        self._ack_timeout = ack_timeout
-        self._connect_timeout = connect_timeout
-        self._timers: dict[str, float] = {"connect": now + connect_timeout}
-        self._events: deque[AgentEvent] = deque()
-        self._asked = False
-        self._failure: tuple[int, str] | None = None
-        self._failed = True  # until the ack
-        self._refused = False
-        self._carry = b""
-        self._media_input = messages.MediaInput("")
-        self._media_output = messages.MediaOutput("")
-
-    def __repr__(self) -> str:
-        return f"<LineConnection {self.agent_id!r} at {self.host}:{self.port}, {self.state.value}>"
-
-    @property
-    def host(self) -> str:
-        """Host name or address to connect to."""
-        return self._socket.host
-
-    @property
-    def port(self) -> int:
-        """TCP port to connect to."""
-        return self._socket.port
-
-    @property
-    def secure(self) -> bool:
-        """Whether the shell must use TLS."""
-        return self._socket.secure
-
-    # The network's side
-
-    def connected(self, now: float) -> None:
-        """TCP, and TLS if `secure`, is up: the handshake becomes available."""
-        if self.state is State.CLOSED:
-            return
-        self._check("connected")
-        self._socket.connect()
-        self.state = State.CONNECTING
-
-    def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes from the network."""
-        self._timers.pop("pong", None)
-        self._socket.receive_data(data)
-        self._collect(now)
-
-    def receive_eof(self, now: float) -> None:
-        """Take the end of the network's stream."""
-        self._socket.receive_eof()
-        self._collect(now)
-
-    def connection_lost(self, reason: str, now: float) -> None:
-        """The transport failed, or could not be opened, for `reason`."""
-        self._socket.abandon(reason)
-        self._collect(now)
-
-    def data_to_send(self, now: float) -> list[bytes]:
-        """Return what to write now; `b""` asks to close the writing side."""
-        return self._socket.data_to_send()
-
-    def next_event(self) -> AgentEvent | None:
-        """Return the oldest event, or None."""
-        return self._events.popleft() if self._events else None
-
-    # Time
-
-    def next_timer(self) -> float | None:
-        """Return when `on_timer` wants to be called, or None."""
-        return min(self._timers.values(), default=None)
-
-    def on_timer(self, now: float) -> None:
-        """Do what is due at `now`; harmless when nothing is."""
-        for name in [name for name, due in self._timers.items() if due <= now]:
-            if name in self._timers:  # an earlier one of this round may have ended the connection
-                del self._timers[name]
-                _DUE[name](self, now)
-
-    # The engine's side
+        self._open_stream("")
 
     def start(
         self,
@@ -175,200 +69,52 @@ class LineConnection:
         """
         self._check("start")
         settings = {"input_format": self.input_format, **(config or {})}
-        input_format = line_state.input_format(settings["input_format"])
+        input_format = state.input_format(settings["input_format"])
         message: dict[str, Any] = {"event": "start", "config": settings, "metadata": dict(metadata)}
         if agent is not None:
             message["agent"] = dict(agent)
-        self._socket.send_text(messages.encode(message, MAX_MESSAGE))
-        self.input_format = input_format
-        self.state = State.STARTING
-        self._timers["ack"] = now + self._ack_timeout
-
-    def send_audio(self, payload: bytes, now: float) -> None:
-        """Send the caller's audio, raw samples in `input_format`; raises `WrongState` unless acked."""
-        if self.state is not State.LIVE:
-            raise WrongState("send_audio", self.state)
-        self._socket.send_text(self._media_input.encode(payload))
+        self._send_json(message)
+        self._starting(input_format, now)
 
     def custom(self, metadata: Mapping[str, Any], now: float) -> None:
         """Send an object to the agent's code (§1.2.4); raises `WrongState` and `NotJson`."""
+        self._check("custom")
         self._send("custom", metadata=dict(metadata))
 
-    def dtmf(self, digit: str, now: float) -> bool:
-        """Send one digit (§1.2.3). Returns False, and sends nothing, for A-D, which this wire does not carry.
-
-        Raises `WrongState`, and ValueError for what is no DTMF digit at all.
-        """
-        self._check("dtmf")
-        if digit in ("A", "B", "C", "D"):
-            return False
-        if digit not in messages.DTMF_DIGITS:
-            raise ValueError("a DTMF digit is one of 0-9, *, #, A-D")
-        self._send("dtmf", dtmf=digit)
-        return True
-
-    def close(self, code: int = NORMAL, reason: str = "session completed", *, now: float) -> None:
-        """End the call from our side; void once the end has begun.
-
-        The reason is cut to 123 bytes. Raises ValueError for a code that must not be sent (RFC 6455 §7.4).
-        """
-        reason = check_close(code, reason)
-        if self.state in (State.CLOSING, State.CLOSED):
-            return
-        self._asked = True
-        self._begin_close(code, reason, now)
+    def tool_result(
+        self, id: str, result: str, *, is_error: bool = False, error_type: str | None = None, now: float
+    ) -> NoReturn:
+        """Raise `NotSupported`: this wire has no client tools (§1.3)."""
+        raise NotSupported("tool_result", self.version, "answer a tool by custom, or at the control URL")
 
     # Within
 
-    def _check(self, operation: str) -> None:
-        if self.state not in MAY[operation]:
-            raise WrongState(operation, self.state)
+    def _open_stream(self, stream_id: str) -> None:
+        self._audio_input = messages.media_input(stream_id)
+        self._audio_output = messages.media_output(stream_id)
 
     def _send(self, event: str, **fields: object) -> None:
-        self._check(event)
         stream = {"stream_id": self.stream_id} if self.stream_id else {}
-        self._socket.send_text(messages.encode({"event": event, **stream, **fields}, MAX_MESSAGE))
+        self._send_json({"event": event, **stream, **fields})
 
-    def _begin_close(self, code: int, reason: str, now: float) -> None:
-        self._timers.clear()
-        if self._socket.is_open:
-            self.state = State.CLOSING
-            self._timers["close"] = now + CLOSE_TIMEOUT
-            self._socket.close(code, reason)
-        else:
-            self._failure = (code, reason)
-            self._socket.abandon(reason)
-            self._collect(now)
-
-    def _fail(self, reason: str, now: float) -> None:
-        """End the call, not acked yet, because the service did not do its part: by "error"."""
-        self._failure = (PROTOCOL_ERROR, check_close(PROTOCOL_ERROR, reason))
-        self._begin_close(*self._failure, now)
-
-    def _collect(self, now: float) -> None:
-        while (event := self._socket.next_event()) is not None:
-            match event:
-                case Handshake():
-                    self._receive_handshake(event, now)
-                case Message():
-                    self._receive_message(event, now)
-                case Ended():
-                    self._receive_end(event)
-
-    def _receive_handshake(self, event: Handshake, now: float) -> None:
-        if event.accepted:
-            self.state = State.OPEN
-            del self._timers["connect"]
-            self._timers["ping"] = now + PING_INTERVAL
-            self._events.append(Opened(self.web_socket_id, event.status, event.headers))
-            return
-        self._refused = True
-        body = event.body.decode("utf-8", "replace").replace(self._key, "***")[:MAX_BODY]
-        self._events.append(HttpResponse(event.status, event.headers, body))
-
-    def _receive_end(self, event: Ended) -> None:
-        code, reason = event.code, event.reason
-        if self._failure is not None:
-            code, reason = self._failure
-        self.state = State.CLOSED
-        self._timers.clear()
-        self._carry = b""
-        self._events.append(judge(code, reason, asked=self._asked, failed=self._failed, refused=self._refused))
-
-    def _receive_message(self, event: Message, now: float) -> None:
-        if self.state not in (State.OPEN, State.STARTING, State.LIVE):
-            return  # after our close frame only the end matters
-        try:
-            if not event.text:
-                raise messages.Malformed("binary message; this wire has only text")
-            if self.state is State.LIVE:
-                payload = self._media_output.payload(event.data)
-                if payload is not None:
-                    self._receive_audio(payload)
-                    return
-            self._receive_json(messages.decode(event.data), now)
-        except messages.Malformed as exc:
-            self.malformed += 1
-            if self.malformed <= MAX_REPORTED:
-                self._events.append(messages.malformed_event(exc))
+    def _send_digit(self, digit: str) -> None:
+        self._send("dtmf", dtmf=digit)
 
     def _receive_json(self, message: dict[str, Any], now: float) -> None:
         name = message.get("event")
         if messages.is_error(message):
-            self._receive_error(message, now)
+            fatal = self.state is not State.LIVE
+            text = json_messages.error_text(message)
+            self._receive_error(message, text, fatal)
+            if fatal:
+                self._fail(text, now)
         elif self.state is State.STARTING and name == "ack":
-            self._receive_ack(message)
+            self._acked(message, message.get("call_id"), message.get("stream_id"))
+            self._open_stream(self.stream_id)
+            self._check_format(message, message.get("config"))
         elif self.state is not State.LIVE:
             self._events.append(Unknown(name if isinstance(name, str) else "", message))
         elif name == "media_output":
             self._receive_audio(messages.media_payload(message))
         else:
-            parsed = messages.parse(message)
-            if isinstance(parsed, Clear):
-                self._carry = b""  # half a sample of the reply that is void
-            self._failed = False
-            self._events.append(parsed)
-
-    def _receive_audio(self, payload: bytes) -> None:
-        self._failed = False
-        if BYTES_PER_SAMPLE[self.input_format] == 2:
-            payload = self._carry + payload
-            whole = len(payload) & ~1
-            self._carry, payload = payload[whole:], payload[:whole]
-        if payload:
-            self._events.append(Audio(payload))
-
-    def _receive_ack(self, message: dict[str, Any]) -> None:
-        self.stream_id = _identifier(message.get("stream_id"))
-        self.call_id = _identifier(message.get("call_id"))
-        self._media_input = messages.MediaInput(self.stream_id)
-        self._media_output = messages.MediaOutput(self.stream_id)
-        self.state = State.LIVE
-        self._failed = False
-        del self._timers["ack"]
-        self._events.append(Acked(message, self.call_id, self.stream_id))
-        config = message.get("config")
-        echoed = config.get("input_format") if isinstance(config, dict) else None
-        if echoed is not None and echoed != self.input_format:
-            raise messages.Malformed(f"ack: input_format is {echoed!r}, asked for {self.input_format}", message)
-
-    def _receive_error(self, message: dict[str, Any], now: float) -> None:
-        fatal = self.state is not State.LIVE
-        text = messages.error_text(message)
-        self._failed = True
-        self._events.append(ErrorMessage(text, fatal, message))
-        if fatal:
-            self._fail(text, now)
-
-    def _connect_due(self, now: float) -> None:
-        self._socket.abandon(f"not open within {self._connect_timeout:g} s")
-        self._collect(now)
-
-    def _ack_due(self, now: float) -> None:
-        self._fail(f"no ack within {self._ack_timeout:g} s", now)
-
-    def _ping_due(self, now: float) -> None:
-        self._socket.ping()
-        self._timers["ping"] = now + PING_INTERVAL
-        self._timers["pong"] = now + PONG_TIMEOUT
-
-    def _pong_due(self, now: float) -> None:
-        self._socket.abandon(f"no answer to a ping within {PONG_TIMEOUT:g} s")
-        self._collect(now)
-
-    def _close_due(self, now: float) -> None:
-        self._socket.abandon("")
-        self._collect(now)
-
-
-_DUE: Final[Mapping[str, Callable[[LineConnection, float], None]]] = {
-    "connect": LineConnection._connect_due,
-    "ack": LineConnection._ack_due,
-    "ping": LineConnection._ping_due,
-    "pong": LineConnection._pong_due,
-    "close": LineConnection._close_due,
-}
-
-
-def _identifier(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= MAX_IDENTIFIER else ""
+            self._say(messages.parse(message))

@@ -1,4 +1,7 @@
-"""States, formats and limits of the Line socket's client, `line.LineConnection`."""
+"""States, formats, limits and refusals that the clients of both agents' sockets share.
+
+Follows reference cartesia-protocols §1.2.1, §1.6 and §2. Leaves out what a state does: that is `base.BaseConnection`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import enum
 from collections.abc import Mapping
 from typing import Final, Literal, cast
 
-InputFormat = Literal["mulaw_8000", "pcm_16000"]
+InputFormat = Literal["mulaw_8000", "pcm_16000", "pcm_24000", "pcm_44100"]
 
-BYTES_PER_SAMPLE: Final[Mapping[str, int]] = {"mulaw_8000": 1, "pcm_16000": 2}
-"""Formats spoken here; §1.2.1 names two more."""
+BYTES_PER_SAMPLE: Final[Mapping[str, int]] = {"mulaw_8000": 1, "pcm_16000": 2, "pcm_24000": 2, "pcm_44100": 2}
+"""The formats of both wires (§1.2.1, §2.2): mono; PCM is signed 16 bit, little-endian."""
 
 PING_INTERVAL = 60.0
 """Seconds between pings: the documents advise 60 to 90 s against an idle limit of 180 s (§1.6)."""
@@ -48,6 +51,7 @@ MAY: Final[Mapping[str, frozenset[State]]] = {
     "send_audio": frozenset({State.LIVE}),
     "custom": frozenset({State.LIVE}),
     "dtmf": frozenset({State.LIVE}),
+    "tool_result": frozenset({State.LIVE}),
 }
 """What may be called when. `close`, `receive_*`, `connection_lost` and timers are allowed, or void, everywhere."""
 
@@ -61,6 +65,15 @@ class WrongState(RuntimeError):
         self.state = state
 
 
+class NotSupported(RuntimeError):
+    """Something that the other agents' wire has and this one lacks; nothing was sent."""
+
+    def __init__(self, what: str, version: str, instead: str) -> None:
+        super().__init__(f"{what}: version {version} of the agents' wire has no such thing; {instead}")
+        self.what = what
+        self.version = version
+
+
 class UnsupportedFormat(ValueError):
     """`config.input_format` names a format that is not spoken here."""
 
@@ -68,5 +81,5 @@ class UnsupportedFormat(ValueError):
 def input_format(name: object) -> InputFormat:
     """Return `name` when it is a format spoken here; raise `UnsupportedFormat`."""
     if name not in BYTES_PER_SAMPLE:
-        raise UnsupportedFormat(f"input_format {name!r}: only {' and '.join(BYTES_PER_SAMPLE)} are supported")
+        raise UnsupportedFormat(f"input_format {name!r}: only {', '.join(BYTES_PER_SAMPLE)} are supported")
     return cast(InputFormat, name)
