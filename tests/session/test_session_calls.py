@@ -227,6 +227,19 @@ def test_an_unusable_answer_in_the_ack_ends_the_call() -> None:
     assert any(message.startswith(b"BYE ") for message in sent_to_caller(bench))
 
 
+def test_a_call_that_was_rejected_cannot_be_answered() -> None:
+    def handler(made: Round) -> Answer:
+        if made.round:
+            return made.done()
+        made.command("call.reject", "caller", code=486)
+        return made.wait(made.command("call.answer", "caller"))
+
+    bench = Bench(call_alerting=handler)
+    bench.caller.call()
+    assert refused(bench) == 486
+    assert bench.of("call.alerting")[-1].outcome()["error"]["code"] == "object_ended"
+
+
 # --- within a call
 
 

@@ -1,6 +1,5 @@
 """DESIGN §4: one mailbox, one turn in flight, rounds that are atomic, fenced, journalled, tried again or given up."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from cordboard.contract import link
 from cordboard.contract.records import MAX_COMMANDS, MAX_INVOCATIONS, MAX_ROUNDS
 from cordboard.session.session import MAX_MAILBOX
-from cordboard.sip import events as sip
 
 from .session_bench import Answer, Bench, Round, answered, with_agent
 
@@ -360,60 +358,3 @@ def test_a_flood_of_events_is_cut_but_no_leg_s_end_is_lost() -> None:
     assert len(bench.of("call.tone")) == MAX_MAILBOX + 1
     assert len(bench.of("call.disconnected")) == 1
     assert "mailbox full, event dropped" in bench.told("log")
-
-
-POLICY = [
-    ("call.alerting", None, "refuse"),
-    ("call.alerting", "ignore", "refuse"),
-    ("call.connected", None, "ignore"),
-    ("call.connected", "terminate", "terminate"),
-    ("call.tone", None, "ignore"),
-    ("call.disconnected", None, "terminate"),
-    ("call.disconnected", "ignore", "ignore"),
-    ("websocket.close", None, "terminate"),
-    ("websocket.close", "ignore", "ignore"),
-    ("websocket.close", "fallback", "terminate"),
-    ("agent.custom", None, "ignore"),
-    ("http.request", None, "reply"),
-    ("http.request", "terminate", "reply"),
-]
-
-
-@pytest.mark.parametrize(("type_", "chosen", "policy"), POLICY)
-def test_what_happens_when_an_event_fails(type_: str, chosen: str | None, policy: str) -> None:
-    names: Mapping[str, Any] = {"call_alerting": with_agent, type_.replace(".", "_", 1): failed}
-    bench = Bench(**names)
-    bench.on_error = {type_: chosen}
-    bench.retake()
-    bench.caller.call()
-    if bench.kept.ended == []:
-        digit(bench, "1")
-    if type_ == "agent.custom":
-        bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.custom", {"event": "custom"}, bench.now))
-    elif type_ == "websocket.close":
-        bench.plane.gone(f"{bench.sid}/agent", 1011, "broken", "error")
-        bench.pump()
-    elif type_ == "http.request":
-        assert bench.status(bench.http(bench.control_path)) == 500
-    elif type_ == "call.disconnected":
-        bench.caller.hang_up()
-    bench.run(1)
-    assert policies(bench) == [("KeyError", policy)]
-    over = policy in ("refuse", "terminate")
-    assert (len(bench.kept.ended) == 1) is (over or type_ == "call.disconnected")
-    if over:
-        assert bench.record.cause == "handler.failed"
-        assert bench.record.fault == "function"
-    if policy == "refuse":
-        assert bench.caller.last(sip.Failed).code == 480
-
-
-def test_a_failed_alerting_after_the_answer_ends_the_call() -> None:
-    def handler(made: Round) -> Answer:
-        return made.wait(made.command("call.answer", "caller")) if made.round == 0 else made.fail()
-
-    bench = Bench(call_alerting=handler)
-    bench.caller.call()
-    bench.run(1)
-    assert len(bench.caller.all(sip.Ended)) == 1
-    assert bench.record.cause == "handler.failed"

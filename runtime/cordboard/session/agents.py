@@ -131,16 +131,11 @@ class Agents:
             step.done()
             return
         fed = session.legs.cords.hanging_up_after(agent.unit)
+        agent.when_gone.append(step.done)
         if fed is None:
             self._close(agent)
-            step.done()
-            return
-
-        def heard_out(at: float) -> None:
-            self._close(agent)
-            step.done()
-
-        session.legs.when_over(fed, heard_out)
+        else:
+            session.legs.when_over(fed, lambda at: self._close(agent))
 
     def close_all(self) -> None:
         """The session ends."""
@@ -175,6 +170,8 @@ class Agents:
         was_open = agent.state in ("OPEN", "STARTED")
         agent.state = "CLOSED"
         self._session.legs.cords.source_gone(agent.unit, now)
+        for told in agent.when_gone:
+            told()
         data = WebSocketClose(message.code, message.reason, message.by, message.expected)
         if was_open:
             cause = causes.of_agent_close(message.by)

@@ -75,8 +75,6 @@ class Dialling:
         dialled = sum(1 for each in self._legs.all() if not each.incoming and each.sip)
         if dialled >= config.dial.max_per_call:
             raise Refusal(403, f"a session may dial {config.dial.max_per_call} legs ([dial].max_per_call)")
-        if len(services.legs) >= config.limits.max_calls:
-            raise Refusal(503, f"the edge has {config.limits.max_calls} calls ([limits].max_calls)")
         to, host, destination, trunk = self._whither(args)
         if trunk is not None and trunk.max_calls is not None and services.over_trunk(trunk) >= trunk.max_calls:
             raise Refusal(503, f"trunk {trunk.name!r} has {trunk.max_calls} calls (its max_calls)")

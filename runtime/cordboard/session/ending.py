@@ -30,6 +30,10 @@ PLANE_LIMIT = 2.0
 TERMINATING_LIMIT = 5.0
 """Seconds the turn in flight and the handler of session.terminating have once the plane is closed."""
 
+STOPPING = {LEGS_LIMIT: 3.0, PLANE_LIMIT: 1.0, TERMINATING_LIMIT: 2.0}
+"""The same when the edge stops: together below the 7 s that control waits for its sessions' records, so that the edge
+is gone within 10 s even with a peer that answers nothing."""
+
 _REFUSED_WITH = {"plane.lost": 500, "edge.shutdown": 503}
 """Cause → status for a call that was not answered yet; else 480 (DESIGN §4)."""
 
@@ -81,7 +85,7 @@ class Ending:
         for leg in session.legs.live():
             session.legs.end_leg(leg, cause, by, now, code=_REFUSED_WITH.get(cause, 480))
         session.agents.close_all()
-        self._timer = session.services.timers.set(now + LEGS_LIMIT, self._close_plane)
+        self._timer = session.services.timers.set(now + self._limit(LEGS_LIMIT), self._close_plane)
         self.progress(now)
 
     def idle(self, now: float) -> None:
@@ -146,6 +150,11 @@ class Ending:
         last = self._session.legs.last_over
         return last.end_cause if last is not None else ""
 
+    def failed(self, now: float) -> None:
+        """A handler's failure ends the session; where its last call was over before, that is the cause."""
+        legs = self._session.legs
+        self.begin(self._last_cause() if legs.all() and not legs.live() else "handler.failed", now)
+
     # --- out
 
     def _close_plane(self, now: float) -> None:
@@ -158,8 +167,12 @@ class Ending:
         for step in self._terminate:
             step.done()
         self._tell_handlers(now)
+        if self._closed is not None:
+            self._settle(now)
+            return
         session.send_plane(link.SessionClose(session.id))
-        self._timer = session.services.timers.set(now + PLANE_LIMIT, lambda at: self.plane_closed((), {}, at))
+        limit = self._limit(PLANE_LIMIT)
+        self._timer = session.services.timers.set(now + limit, lambda at: self.plane_closed((), {}, at))
 
     def _tell_handlers(self, now: float) -> None:
         """session.terminating, once the turn in flight has come to its return: its handler may write and store, but its
@@ -170,16 +183,27 @@ class Ending:
             session.post_last("session.terminating", SessionTerminating(self._cause), now, cause=self._cause)
 
     def plane_closed(self, ledger: tuple[LedgerEntry, ...], figures: Mapping[str, Any], now: float) -> None:
-        """Nothing is left on the plane."""
-        if self._closed is None:
-            session = self._session
-            self._closed = ledger, figures
-            if self._timer is not None:
-                self._timer.cancel()
-            if session.busy or not self._told:
-                self._timer = session.services.timers.set(now + TERMINATING_LIMIT, self._finish)
-            else:
-                self._finish(now)
+        """Nothing is left on the plane. Unasked (its lease ran out) it is the session's end: legs hear of it by BYE."""
+        if self._closed is not None:
+            return
+        self._closed = ledger, figures
+        if self._closing:
+            self._settle(now)
+        else:
+            self.begin("plane.lost", now)
+
+    def _settle(self, now: float) -> None:
+        """The plane is closed: the turn in flight comes to its return, then the record is written."""
+        session = self._session
+        if self._timer is not None:
+            self._timer.cancel()
+        if session.busy or not self._told:
+            self._timer = session.services.timers.set(now + self._limit(TERMINATING_LIMIT), self._finish)
+        else:
+            self._finish(now)
+
+    def _limit(self, seconds: float) -> float:
+        return STOPPING[seconds] if self._cause == "edge.shutdown" else seconds
 
     def _finish(self, now: float) -> None:
         """Write the record, once."""

@@ -86,7 +86,8 @@ class ControlEngine:
         self._requests = ControlRequests(self._services, self._sessions)
         self._came: list[sip.Traced] = []
         """The last INVITE and its 100, traced before the session that they begin is there."""
-        self._timers.set(now + link.HEARTBEAT, self._beat)
+        self._beat_at = now + link.HEARTBEAT
+        self._timers.set(self._beat_at, self._beat)
 
     # --- what the shell asks
 
@@ -192,6 +193,9 @@ class ControlEngine:
         ended: dict[str, DialogRecord] = {}
         for record in records:
             ended.setdefault(record.session, record)
+            if "invite" in record.dialog:
+                self._refuse_orphan(record)
+                continue
             try:
                 leg = self._ua.restore(DialogState.from_json(str(record.dialog.get("state", ""))), now)
             except ValueError as error:
@@ -207,6 +211,12 @@ class ControlEngine:
             self._emit(Log("warning", "ended the calls of a former life", {"sessions": len(ended)}))
         self._read_ua(now)
 
+    def send_failed(self, address: Address, now: float) -> None:
+        """Nothing can be sent to an address (its name is not found): what was begun there fails at once."""
+        self._at(now)
+        self._ua.transport_failed(address, now)
+        self._read_ua(now)
+
     def shutdown(self, now: float) -> None:
         """503 to new calls, BYE to all."""
         self._at(now)
@@ -217,6 +227,19 @@ class ControlEngine:
         self._read_ua(now)
 
     # --- inside
+
+    def _refuse_orphan(self, record: DialogRecord) -> None:
+        """A caller of a former life still hears ringing: 503 to its INVITE."""
+        try:
+            request = parse_message(str(record.dialog["invite"]).encode("utf-8", "surrogateescape"))
+            host, port = record.dialog["source"]
+            address = str(host), int(port)
+        except (MessageError, KeyError, TypeError, ValueError) as error:
+            self._emit(Log("error", "an unanswered call on disk cannot be read", {"problem": str(error)}))
+            return
+        if isinstance(request, Request):
+            response = make_response(request, 503, to_tag=self._services.identifier())
+            self._emit(SendSip(response.to_bytes(), address))
 
     def _emit(self, effect: Effect) -> None:
         self._effects.append(effect)
@@ -311,8 +334,9 @@ class ControlEngine:
                 pass
 
     def _beat(self, now: float) -> None:
-        self._timers.set(now + link.HEARTBEAT, self._beat)
-        for plane in self._planes.beat(now):
+        late, self._beat_at = max(0.0, now - self._beat_at), now + link.HEARTBEAT
+        self._timers.set(self._beat_at, self._beat)
+        for plane in self._planes.beat(now, late):
             self._emit(KillPlane(plane.index, plane.pid))
             self.plane_lost(plane.index, f"no message for {self._config.edge.lease:g} s", now)
         for session in list(self._sessions.values()):

@@ -178,6 +178,9 @@ class Executor:
         if session.services.config.recording.mode == "off":
             step.fail("refused", "recording.mode is off in the edge's configuration")
             return
+        if any(each.leg == leg.unit and not each.over for each in session.recordings.values()):
+            step.fail("refused", f"call {leg.name!r} is being recorded")
+            return
         if args.name in session.recordings:
             step.fail("refused", f"there is a recording named {args.name!r}; give this one another name")
             return

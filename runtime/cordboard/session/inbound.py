@@ -61,6 +61,7 @@ class Inbound:
         leg.answer, leg.media = described
         leg.trunk = trunk
         self._legs.add(leg)
+        self._legs.keep_invite(leg, event, now)
         self._legs.cords.send_media(leg, now)
         limit = services.config.limits.no_answer
         leg.no_answer = services.timers.set(now + limit, lambda at: self._not_answered(leg, at))
@@ -73,7 +74,7 @@ class Inbound:
     def respond(self, step: Step, args: commands.CallRespond, code: int, now: float) -> None:
         """180, 183 or 200 to an inbound call."""
         leg = self._legs.get(step.command.target or "")
-        if leg is None or not leg.incoming:
+        if leg is None or not leg.incoming or leg.hanging_up:
             step.fail("object_ended", f"call {step.command.target!r} is over or was dialled by us")
             return
         if leg.answered:

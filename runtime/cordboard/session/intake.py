@@ -52,7 +52,7 @@ class Intake:
             return 500, f"no function of scenario {route.scenario!r} in release {self.release.id}"
         if self.release.route(route.scenario, "call.alerting", "caller") is None:
             return 480, f"no function of {route.scenario!r} listens to call.alerting"
-        if len(self._services.legs) >= config.limits.max_calls:
+        if len(self._sessions) >= config.limits.max_calls:
             return 503, f"[limits].max_calls = {config.limits.max_calls}"
         routed = sum(1 for session in self._sessions.values() if session.route is route)
         if route.max_calls is not None and routed >= route.max_calls:

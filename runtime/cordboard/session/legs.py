@@ -169,6 +169,7 @@ class Legs:
             return
         leg.local = local
         ua.answer_offer(leg.sip, sdp=body, now=now)
+        self.keep_dialog(leg, now)  # the peer's address may be another one now
         self._renegotiated(leg, media, now)
 
     def _renegotiated(self, leg: Leg, media: Negotiated, now: float) -> None:
@@ -295,8 +296,14 @@ class Legs:
         state: DialogState | None = self._session.services.ua.dialog(leg.sip)
         if state is None:
             return
+        self._keep(leg, {"state": state.to_json()}, now)
+
+    def keep_invite(self, leg: Leg, event: sip.IncomingInvite, now: float) -> None:
+        """An inbound call that is not answered yet outlives this control, too: the next one refuses it."""
+        text = event.request.to_bytes().decode("utf-8", "surrogateescape")
+        self._keep(leg, {"invite": text, "source": list(event.source)}, now)
+
+    def _keep(self, leg: Leg, dialog: Mapping[str, Any], now: float) -> None:
         leg.dialog_kept = True
-        record = DialogRecord(
-            self._session.id, leg.name, {"state": state.to_json()}, self._session.services.clock.text(now)
-        )
+        record = DialogRecord(self._session.id, leg.name, dialog, self._session.services.clock.text(now))
         self._session.services.emit(KeepDialog(leg.unit.replace("/", "_"), record))

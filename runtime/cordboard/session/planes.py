@@ -92,10 +92,11 @@ class Planes:
         if plane is not None and plane.linked:
             self._send(index, link.to_line(message))
 
-    def beat(self, now: float) -> list[Plane]:
-        """Ping all; returns those that missed their lease."""
+    def beat(self, now: float, late: float) -> list[Plane]:
+        """Ping all; returns those that missed their lease. Time in which we did not listen, `late`, does not count."""
         dead = []
         for plane in self._planes.values():
+            plane.heard += late
             if now - plane.heard >= self._lease:
                 dead.append(plane)
                 continue

@@ -268,13 +268,13 @@ class Session:
         """End the session at once."""
         self.ending.begin(cause, now)
 
-    def refuse_or_end(self, now: float) -> None:
-        """call.alerting failed: 480 while unanswered, else the end (DESIGN §4)."""
-        self.ending.begin("handler.failed", now)
+    def handler_failed(self, now: float) -> None:
+        """An event failed whose policy is the end; an unanswered caller gets 480 (DESIGN §4)."""
+        self.ending.failed(now)
 
     def check_unbridged(self, now: float) -> None:
         """An answered leg that hears nobody and waits for nothing ends after 10 s (DESIGN §1)."""
-        if self.busy or self.user_timers or self.executor.pending:
+        if self.busy or self.executor.pending:
             return
         for leg in self.legs.live():
             since = leg.unbridged_since

@@ -131,6 +131,7 @@ class Turns:
             return
         turn.seconds.append(now - turn.invoked_at)
         turn.logged += len(answer.logs)
+        session_redacts(self._session, answer)
         self._log(turn, answer, now)
         if answer.status == "failed":
             assert answer.error is not None
@@ -342,10 +343,8 @@ class Turns:
             session.problem(turn.posted.request, bad, kind if bad != 500 else "handler_failed", text, now)
         self._finish(turn, now, resume=False)
         self._tell_failures(turn, now)
-        if policy == "refuse":
-            session.refuse_or_end(now)
-        elif policy == "terminate":
-            session.end("handler.failed", now)
+        if policy in ("refuse", "terminate"):
+            session.handler_failed(now)
         session.next_turn(now)
 
     def _finish(self, turn: Turn, now: float, *, resume: bool = True) -> None:
