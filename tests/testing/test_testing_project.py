@@ -75,3 +75,9 @@ def test_the_fixture_serves_a_project_of_its_own(tmp_path: Path) -> None:
     )
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "test_fails" in done.stdout
+
+
+def test_the_plugin_alone_loads_no_simulator() -> None:
+    code = "import sys, cordboard.testing.plugin; print([n for n in sys.modules if n in ('numpy', 'websockets')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -8,10 +8,23 @@
         assert caller.heard == ["Hello!"]
 
 Everything is synchronous. Each line returns when nothing is left to do now; `edge.advance(s)` moves time.
+Names are loaded when they are used: the pytest plugin lives here, and most tests of a project need no simulator.
 """
 
-from .edge import Edge
-from .errors import NoAnswer, NoSuchCall, NotInSimulator
-from .objects import FakeAgent, Leg, Reply, SessionView
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .edge import Edge
+    from .errors import NoAnswer, NoSuchCall, NotInSimulator
+    from .objects import FakeAgent, Leg, Reply, SessionView
 
 __all__ = ["Edge", "FakeAgent", "Leg", "NoAnswer", "NoSuchCall", "NotInSimulator", "Reply", "SessionView"]
+
+_HOMES = {"Edge": "edge", "NoAnswer": "errors", "NoSuchCall": "errors", "NotInSimulator": "errors"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES.get(name, 'objects')}", __name__), name)
