@@ -114,8 +114,6 @@ class Inbound:
             step.fail("invalid", str(error))
             return
         leg.state = "PROGRESSING"
-        if code == 183:
-            leg.early_sent = True
         if code == 200:
             leg.state = "CONNECTED"
             leg.answered_at = now

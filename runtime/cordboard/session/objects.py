@@ -39,7 +39,6 @@ class Leg:
     late_offer: bool = False
     media_ready: bool = False
     early_media: bool = False
-    early_sent: bool = False
     answer_pending: str | None = None
     """Confirm token of the media that a 200 waits for."""
     began: float = 0.0

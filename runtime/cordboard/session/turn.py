@@ -87,7 +87,6 @@ class Turn:
     timer: Timer | None = None
     """Ends the wait for an answer, or for what it is parked on."""
     invoked_at: float = 0.0
-    seconds: list[float] = field(default_factory=list)
 
     @property
     def event(self) -> Event:
@@ -129,7 +128,6 @@ class Turns:
         except DecodeError as error:
             self._fail("refused", f"the answer of {turn.function} was refused: {error}", now)
             return
-        turn.seconds.append(now - turn.invoked_at)
         turn.logged += len(answer.logs)
         session_redacts(self._session, answer)
         self._log(turn, answer, now)
