@@ -298,9 +298,9 @@ def test_an_answered_leg_that_hears_nobody_ends_after_ten_seconds(odd: Simulatio
     assert record_of(odd, caller).cause == "limit.unbridged"
 
 
-def test_a_timer_keeps_a_silent_call_and_ends_it(odd: Simulation) -> None:
+def test_a_timer_of_the_scenario_ends_a_call(odd: Simulation) -> None:
     caller = odd.call(CALLER, "tones")
-    odd.world.advance(19.5)
+    odd.world.advance(7.5)
     assert caller.state == "answered"
     odd.world.advance(1.0)
     assert caller.state == "ended"

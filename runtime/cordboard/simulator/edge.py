@@ -14,6 +14,7 @@ from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.hosts.errors import FunctionError, FunctionTimeout
 from cordboard.session import effects
 from cordboard.session.engine import ControlEngine
+from cordboard.sip.dialog import DialogState
 from cordboard.sip.parser import MessageError
 from cordboard.sip.parser import parse as parse_sip
 from cordboard.storage.interface import SecretNotFound
@@ -324,9 +325,10 @@ class SimulatedEdge:
 
     def _keep(self, key: str, record: DialogRecord) -> None:
         self.dialogs[key] = record
-        from cordboard.sip.dialog import DialogState
-
-        call_id = DialogState.from_json(str(record.dialog["state"])).call_id
+        if "invite" in record.dialog:  # a call that came in and is not answered
+            call_id = parse_sip(str(record.dialog["invite"]).encode()).call_id
+        else:
+            call_id = DialogState.from_json(str(record.dialog["state"])).call_id
         self.legs[call_id] = (record.session, record.leg)
 
     # --- functions

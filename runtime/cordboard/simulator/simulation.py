@@ -22,9 +22,10 @@ from cordboard.storage.memory import MemorySecrets, MemoryStorage
 
 from .agent_service import AgentService
 from .edge import SimulatedEdge, SimulatedSession
+from .exchange import Exchange
 from .functions import Functions
 from .network import Conditions, Network
-from .phones import Exchange, Phone
+from .phones import Phone
 from .verify import check_session, check_world
 from .voices import Voices
 from .world import World

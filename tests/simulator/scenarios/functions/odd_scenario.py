@@ -33,7 +33,7 @@ async def call_alerting(session: Session[State], event: events.CallAlerting) -> 
         case "tones":
             call.answer()
             call.handle_tones()
-            VoxEngine.set_timeout("late", seconds=20.0)
+            VoxEngine.set_timeout("late", seconds=8.0)
         case "slow":
             await asyncio.sleep(3.0)
             call.answer()
