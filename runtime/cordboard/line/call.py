@@ -19,12 +19,13 @@ from websockets.exceptions import ConnectionClosed
 from cordboard.line import wire
 from cordboard.line.records import CallRecord
 from cordboard.line.script import Agent
-from cordboard.line.speaker import Speaker
+from cordboard.line.speaker import Listener, Speaker
 from cordboard.line.speech import FORMATS, Studio
 from cordboard.line.steps import MAX_TEXT, Abort, Close, Pause, Raw, Say, Send, Sound, Step, Text, Tool, Wait
 from cordboard.line.tool import ToolResult, post_json
 from cordboard.media.chain import decode
 from cordboard.media.energy import VoiceActivity
+from cordboard.media.samples import Samples
 
 END_OF_SPEECH_MS = 600
 """Silence after which the caller has finished: longer than a pause between words, the usual end-of-turn time."""
@@ -65,6 +66,7 @@ class Call:
         self._rng = rng
         self._start: wire.Start | None = None
         self._speaker: Speaker | None = None
+        self._listener: Listener | None = None
         self._acked = False
         self._voice: VoiceActivity | None = None
         self._odd = b""
@@ -124,6 +126,7 @@ class Call:
             at_once=(start.delivery or self._agent.delivery) == "as_available",
             turns=self._agent.turn_events,
             odd=self._agent.odd_chunks,
+            listener=self._listener,
         )
         self._start = start
         group.create_task(self._act(start, self._speaker))
@@ -164,8 +167,13 @@ class Call:
             whole = len(payload) & ~1
             self._odd, payload = payload[whole:], payload[:whole]
         assert self._voice is not None
-        for event in self._voice.process(decode(payload, form)):
+        samples = decode(payload, form)
+        self._hear(samples)
+        for event in self._voice.process(samples):
             await (self._voice_started() if event.kind == "started" else self._voice_stopped())
+
+    def _hear(self, samples: Samples) -> None:
+        """All of the caller's audio, before it is judged to be voice; a script needs none of it."""
 
     async def _voice_started(self) -> None:
         assert self._speaker is not None
@@ -190,14 +198,17 @@ class Call:
         if start.introduction is not None:
             greeting = Text(start.introduction[:MAX_TEXT]) if start.introduction.strip() else None
         audio = None if greeting is None else await self._studio.audio(greeting, start.input_format)
-        await asyncio.sleep(self._agent.ack_delay)
-        self._acked = True
-        await self._send(wire.ack(start, self._record.stream_id, self._record.call_id))
-        self._happen("ack")
+        await self._acknowledge(start)
         if greeting is not None and audio is not None:
             await self._say(speaker, greeting, audio)
         for step in self._agent.steps:
             await self._do(step, start, speaker)
+
+    async def _acknowledge(self, start: wire.Start) -> None:
+        await asyncio.sleep(self._agent.ack_delay)
+        self._acked = True
+        await self._send(wire.ack(start, self._record.stream_id, self._record.call_id))
+        self._happen("ack")
 
     async def _say(self, speaker: Speaker, sound: Sound, audio: bytes) -> None:
         text = sound.text if isinstance(sound, Text) else ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from cordboard.line.tool import ToolResult
+from cordboard.line.tool import ClientToolResult, ToolResult
 
 MAX_CALLS = 20
 """Calls remembered by a server; it may run for weeks."""
@@ -43,6 +43,8 @@ class CallRecord:
     """Count of the server's calls, from 1."""
     agent_id: str
     """Agent called."""
+    wire: str = "line"
+    """`line` or `managed`."""
     call_id: str = ""
     """`ac_…`, made at `start`."""
     stream_id: str = ""
@@ -50,13 +52,19 @@ class CallRecord:
     input_format: str = ""
     """Format of both directions."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """`metadata` of `start`."""
+    """`metadata` of `start`, or the dynamic variables."""
     messages: deque[Logged] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES))
     """All messages both ways."""
     tool_results: list[ToolResult] = field(default_factory=list)
     """Answers to the agent's tools, in order."""
+    client_tool_results: list[ClientToolResult] = field(default_factory=list)
+    """Answers of the client to the agent's client tools, in order."""
     warnings: list[str] = field(default_factory=list)
     """What the client did against the documents; each fault once."""
+    agent_messages: deque[Logged] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES))
+    """Messages of the call's agent program ("in") and to it ("out"), when it has one."""
+    agent_config: dict[str, Any] = field(default_factory=dict)
+    """Voice and language as the program set them last, such as `tts.voice_id`."""
     audio_in: bytearray = field(default_factory=bytearray)
     """The caller's audio."""
     audio_in_bytes: int = 0
@@ -70,7 +78,8 @@ class CallRecord:
 
     def note(self, direction: Literal["in", "out"], message: Mapping[str, Any], audio_bytes: int | None = None) -> None:
         """Remember a message; `audio_bytes` replaces its payload."""
-        kept = message if audio_bytes is None else {"event": message.get("event"), "bytes": audio_bytes}
+        name = {key: message[key] for key in ("event", "type") if key in message}
+        kept = message if audio_bytes is None else {**name, "bytes": audio_bytes}
         self.messages.append(Logged(time.monotonic(), direction, kept))
 
     def hear(self, payload: bytes) -> None:

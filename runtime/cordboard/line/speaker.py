@@ -133,9 +133,12 @@ class Speaker:
         """Return when all that was added has been heard, or was interrupted."""
         while (turn := self._turn) is not None:
             left = LEAD if turn.begin is None else turn.begin + turn.length / self._rate - self._clock()
-            if left <= 0:
+            if turn.finished:
+                await turn.over.wait()
+            elif left > 0:
+                await _sleep(turn.over, left)
+            else:
                 return
-            await _sleep(turn.over, left)
 
     async def interrupt(self) -> bool:
         """Stop what is being said, `clear` first; False when nothing is, or when what is heard must not be."""
@@ -163,10 +166,10 @@ class Speaker:
             elif isinstance(what, asyncio.Event):
                 what.set()
         turn.items.clear()
-        turn.over.set()
         await self._tell(wire.turn_ended(turn.id, "assistant", turn.said.rstrip(), interrupted=interrupted))
         if begun and self._listener is not None:
             await self._listener.speech_ended(interrupted=interrupted)
+        turn.over.set()
 
     async def _play(self, turn: _Turn) -> None:
         await self._tell(wire.turn_started(turn.id, "assistant"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from cordboard.line.tables import ScriptError, Table
+from cordboard.line.tool import TOOL_TIMEOUT
 
 Happening = Literal["ack", "speech", "speech_end", "dtmf", "custom"]
 
@@ -81,6 +82,16 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTool:
+    """Call a tool that the client of the socket runs; wait for its answer, if one is expected, so many seconds."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    expects_response: bool
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Send one message; `event` and its own fields."""
 
@@ -107,7 +118,7 @@ class Abort:
     """Reset the TCP connection."""
 
 
-Step = Wait | Pause | Say | Tool | Send | Raw | Close | Abort
+Step = Wait | Pause | Say | Tool | ClientTool | Send | Raw | Close | Abort
 
 
 def parse_sound(table: Table, key: str, value: object, folder: Path) -> Sound:
@@ -173,6 +184,18 @@ def _tool(table: Table, folder: Path) -> Step:
     return Tool(url, body)
 
 
+def _client_tool(table: Table, folder: Path) -> Step:
+    inner = Table(f"{table.path}.tool_call", table.rest["tool_call"])
+    name = inner.take("name", str, "")
+    if not name:
+        raise inner.fault("name", "must name a tool")
+    arguments = _json_object(inner, "arguments")
+    expects_response = inner.take("expects_response", bool, True)
+    timeout = inner.number("timeout", TOOL_TIMEOUT, 0.0, MAX_SECONDS)
+    inner.done("name, arguments, expects_response, timeout")
+    return ClientTool(name, arguments, expects_response, timeout)
+
+
 def _json_object(table: Table, key: str) -> Mapping[str, Any]:
     value = table.take(key, dict, {})
     try:
@@ -186,12 +209,15 @@ def _transfer(table: Table, folder: Path) -> Step:
     target = table.take("transfer_call", str, "")
     if not target:
         raise table.fault("transfer_call", "must be a phone number or a sip: URI")
-    if target.startswith(("sip:", "sips:")):
+    return Send(transfer_call(target))
+
+
+def transfer_call(target: str) -> Mapping[str, Any]:
+    """The agent gives the caller to a phone number or, with both spellings (§7 of the reference), to a `sip:` URI."""
+    if target.lower().startswith(("sip:", "sips:")):
         destination = {"type": "sip", "value": target}
-        return Send(
-            {"event": "transfer_call", "transfer": {"target_sip_uri": target}, "transfer_destination": destination}
-        )
-    return Send({"event": "transfer_call", "transfer": {"target_phone_number": target}})
+        return {"event": "transfer_call", "transfer": {"target_sip_uri": target}, "transfer_destination": destination}
+    return {"event": "transfer_call", "transfer": {"target_phone_number": target}}
 
 
 def _clear(table: Table, folder: Path) -> Step:
@@ -232,6 +258,7 @@ STEPS: Mapping[str, Callable[[Table, Path], Step]] = {
     "wav": lambda table, folder: Say(_wav(table, folder)),
     "tone": lambda table, folder: Say(_tone(table)),
     "tool": _tool,
+    "tool_call": _client_tool,
     "dtmf": lambda table, folder: Send({"event": "dtmf", "dtmf": _digit(table)}),
     "custom": lambda table, folder: Send({"event": "custom", "metadata": _json_object(table, "custom")}),
     "transfer_call": _transfer,
