@@ -161,13 +161,27 @@ def test_a_caller_who_waits_for_a_ringing_leg_is_not_ended_as_unbridged() -> Non
     assert bench.caller.all(sip.Ended) == []
 
 
-def test_a_caller_who_has_a_timer_pending_is_not_ended_as_unbridged() -> None:
-    bench = Bench(call_alerting=does(("call.answer", "caller"), ("timer.set", "t", {"seconds": 30.0})), timer=None)
+def timer_of(seconds: float) -> Bench:
+    alerting = does(("call.answer", "caller"), ("timer.set", "t", {"seconds": seconds}))
+    bench = Bench(call_alerting=alerting, timer=None)
     bench.caller.call()
+    return bench
+
+
+def test_a_timer_that_runs_out_soon_is_something_to_wait_for() -> None:
+    bench = timer_of(30.0)
     bench.run(29)
     assert bench.caller.all(sip.Ended) == []
     bench.run(13)
     assert bench.record.cause == "limit.unbridged"
+
+
+def test_a_timer_far_off_is_no_reason_to_let_a_caller_wait_in_silence() -> None:
+    bench = timer_of(3000.0)
+    bench.run(9)
+    assert bench.caller.all(sip.Ended) == []
+    bench.run(3)
+    assert len(bench.caller.all(sip.Ended)) == 1
 
 
 def test_a_caller_who_is_being_hung_up_hears_no_ringback() -> None:

@@ -87,7 +87,6 @@ def test_what_hangs_up_last_is_the_cause() -> None:
         (('[[outbound]]\nto = "+1*" → [[outbound]]\nto = "+1777*"',), {}, 404),
         ((), {"trunk": "other"}, 404),
         (('deny = ["+1900*"] → deny = ["+1900*"]\nmax_per_call = 0',), {}, 403),
-        (("[limits]\nmax_calls = 1",), {}, 503),
         (('name = "main" → name = "main"\nmax_calls = 1',), {}, 503),
         ((), {"callerid": "a@b\r\nX: y"}, 400),
         ((), {"headers": {"X-A": "b\r\nVia: c"}}, 400),
