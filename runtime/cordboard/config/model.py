@@ -224,7 +224,7 @@ class Limits:
     """[limits]"""
 
     max_calls: int
-    """Legs at once."""
+    """Calls at once: sessions, however many legs each has."""
     max_duration: float
     """Seconds a session may last."""
     no_answer: float

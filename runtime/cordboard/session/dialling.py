@@ -117,7 +117,8 @@ class Dialling:
             target = read_target(args.to)
             if target is None:
                 raise Refusal(484, f"{args.to} cannot be read")
-            return target.text, target.text.partition("@")[2], None, None
+            host = target.text.removeprefix("sips:").removeprefix("sip:").rpartition("@")[2]
+            return target.text, host, _next_hop(host), None
         try:
             trunk = config.trunk(args.trunk) if args.trunk is not None else outbound_for(config, args.to)
         except KeyError:
@@ -128,7 +129,7 @@ class Dialling:
         if target is None:
             raise Refusal(484, f"{args.to} cannot be read")
         host = trunk.uri.removeprefix("sip:")
-        return f"sip:{target.text}@{host}", host, None, trunk
+        return f"sip:{target.text}@{host}", host, _next_hop(host), trunk
 
     def _refused(self, leg: Leg, refusal: Refusal, now: float) -> None:
         session = self._session
@@ -201,3 +202,11 @@ class Dialling:
         self._legs.cords.send_media(leg, now)
         session.post("call.connected", CallProgress(leg.headers), now, target=leg.name)
         self._legs.cords.update_fallbacks(now)
+
+
+def _next_hop(host_port: str) -> Address:
+    """Where a request to `host[:port]` goes; a name is resolved by the shell."""
+    host, colon, port = host_port.rpartition(":")
+    if not colon or host_port.endswith("]"):
+        host, port = host_port, "5060"
+    return host.strip("[]"), int(port)

@@ -17,6 +17,9 @@ from cordboard.contract.records import CallEnded, DialogRecord
 from cordboard.contract.release import Release
 from cordboard.sip import events as sip
 from cordboard.sip.dialog import DialogState
+from cordboard.sip.message import Request, make_response
+from cordboard.sip.parser import MessageError
+from cordboard.sip.parser import parse as parse_message
 from cordboard.sip.ua import UserAgent
 from cordboard.sip.uri import Address
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import commands, link
 from cordboard.contract.events import CallDisconnected, CallFailed, CallProgress, CallTone

@@ -1,6 +1,6 @@
 """What control knows of a session's legs, agents and recordings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,6 +112,8 @@ class Agent:
     web_socket_id: str = ""
     closing: bool = False
     """The plane was told to close it."""
+    when_gone: list[Callable[[], None]] = field(default_factory=list)
+    """Called once it is closed."""
 
     @property
     def live(self) -> bool:

@@ -257,6 +257,13 @@ class Session:
         if entry is not None:
             self.services.emit(WriteTimeline(self.id, entry))
 
+    def redact_secret(self, name: str) -> None:
+        """A handler revealed a secret: its value stands in nothing that is written down from now on."""
+        try:
+            self.redactor.add(self.services.resolve_secret(name)[0])
+        except KeyError:
+            self.note("log", f"secret {name!r} was revealed and is not known to the edge", {}, self.services.now)
+
     def write_transcript(self, ledger: tuple[LedgerEntry, ...]) -> None:
         """The whole transcript, now that the ledger is known."""
         for line in self.transcript.lines(ledger):
@@ -273,14 +280,19 @@ class Session:
         self.ending.failed(now)
 
     def check_unbridged(self, now: float) -> None:
-        """An answered leg that hears nobody and waits for nothing ends after 10 s (DESIGN §1)."""
+        """An answered leg that hears nobody and waits for nothing ends after 10 s (DESIGN §1). A timer that was set to
+        run out within [limits].idle_session of the silence is something to wait for; a later one is not."""
         if self.busy or self.executor.pending:
             return
+        patience = self.services.config.limits.idle_session
         for leg in self.legs.live():
             since = leg.unbridged_since
-            if leg.answered and not leg.hanging_up and since is not None and now - since >= UNBRIDGED_LIMIT:
-                self.note("media", f"{leg.name} has heard nobody for {UNBRIDGED_LIMIT:g} s", {}, now)
-                self.legs.end_leg(leg, "limit.unbridged", "edge", now)
+            if not leg.answered or leg.hanging_up or since is None or now - since < UNBRIDGED_LIMIT:
+                continue
+            if any(timer.due <= since + patience for timer in self.user_timers.values()):
+                continue
+            self.note("media", f"{leg.name} has heard nobody for {UNBRIDGED_LIMIT:g} s", {}, now)
+            self.legs.end_leg(leg, "limit.unbridged", "edge", now)
 
     def recording_over(self, message: link.RecordOver, now: float) -> None:
         """A recording's raw file is closed."""

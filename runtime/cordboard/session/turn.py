@@ -129,7 +129,9 @@ class Turns:
             self._fail("refused", f"the answer of {turn.function} was refused: {error}", now)
             return
         turn.logged += len(answer.logs)
-        session_redacts(self._session, answer)
+        for entry in answer.journal:
+            if entry.type == "secret.reveal" and entry.target is not None:
+                self._session.redact_secret(entry.target)
         self._log(turn, answer, now)
         if answer.status == "failed":
             assert answer.error is not None
@@ -196,7 +198,7 @@ class Turns:
             round=turn.round,
             logged=turn.logged,
             release=session.release.id,
-            deadline_ms=round(turn.route.timeout * 1000),
+            deadline_ms=round(self._timeout(turn.route) * 1000),
             state=self.state,
             objects=turn.objects,
             journal=tuple(turn.journal.entries()),
@@ -207,7 +209,7 @@ class Turns:
         if size > MAX_REQUEST:
             self._fail("too_large", f"the invocation has {size} bytes, more than {MAX_REQUEST}", now)
             return
-        token, timeout = turn.token, turn.route.timeout
+        token, timeout = turn.token, self._timeout(turn.route)
         message = f"no answer after {timeout:g} s, and no word of the functions' host"
         self._limit(turn, now + timeout + HOST_GRACE, lambda at: self.lost(token, "timeout", message, at))
         session.services.emit(Invoke(token, session.release.id, turn.function, payload, timeout))
@@ -221,6 +223,11 @@ class Turns:
             raise DecodeError("", f"has no JSON form: {error}") from error
         if size > MAX_ANSWER:
             raise DecodeError("", f"has {size} bytes, more than {MAX_ANSWER}")
+
+    def _timeout(self, route: EventRoute) -> float:
+        """Seconds of a round: the handler's own `timeout=`, else [functions].timeout."""
+        configured = self._session.services.config.functions.timeout
+        return configured if route.timeout == EventRoute(route.type).timeout else route.timeout
 
     def _check(self, turn: Turn, answer: Answer) -> None:
         """The fence, and what a round may not do. Raises DecodeError that names the field."""
