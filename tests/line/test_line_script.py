@@ -9,7 +9,7 @@ import pytest
 from cordboard.line import script
 from cordboard.line.main import DEMO
 from cordboard.line.script import load, parse
-from cordboard.line.steps import STEPS, Abort, Close, Pause, Raw, Say, Send, Text, Tone, Tool, Wait, WavFile
+from cordboard.line.steps import STEPS, Abort, ClientTool, Close, Pause, Raw, Say, Send, Text, Tone, Tool, Wait, WavFile
 from cordboard.line.tables import ScriptError
 from cordboard.media.samples import Samples
 from cordboard.media.tones import beep
@@ -33,6 +33,8 @@ say = "Hello"
 wav = "x.wav"
 tone = {hz = 440, seconds = 1.5}
 tool = {url = "metadata.u", body = {action = "end_call"}}
+tool_call = {name = "find_table", arguments = {seats = 2}}
+tool_call = {name = "note", expects_response = false, timeout = 0.5}
 dtmf = "#"
 custom = {stage = "x"}
 transfer_call = "+14155550123"
@@ -55,6 +57,8 @@ end = ""
         Say(WavFile(tmp_path / "x.wav")),
         Say(Tone(440.0, 1.5)),
         Tool("metadata.u", {"action": "end_call"}),
+        ClientTool("find_table", {"seats": 2}, True, 5.0),
+        ClientTool("note", {}, False, 0.5),
         Send({"event": "dtmf", "dtmf": "#"}),
         Send({"event": "custom", "metadata": {"stage": "x"}}),
         Send({"event": "transfer_call", "transfer": {"target_phone_number": "+14155550123"}}),
@@ -79,12 +83,13 @@ def test_an_agents_keys_and_defaults() -> None:
     found = parse(
         '[speech]\nengine = "tones"\n[agents.a]\n[agents.b]\ngreeting = {tone = {hz = 660, seconds = 4}}\n'
         'barge_in = false\ndelivery = "as_available"\nchunk_ms = 20\nidle_seconds = 5\nack = false\nack_delay = 1\n'
-        "refuse = 429\nturn_events = false\nthreshold_dbfs = -30\n",
+        'refuse = 429\nturn_events = false\nthreshold_dbfs = -30\nstart_seconds = 2\nvariables = ["name"]\n'
+        "background_sound = true\n",
         Path(),
     )
     assert found.engine == "tones"
     a, b = found.agents["a"], found.agents["b"]
-    assert (a.greeting, a.barge_in, a.delivery, a.idle_seconds, a.ack) == (None, True, "speaking_pace", 180.0, True)
+    assert (a.greeting, a.barge_in, a.delivery, a.idle_seconds, a.ack) == (None, True, "speaking_pace", None, True)
     assert (b.greeting, b.barge_in, b.delivery, b.idle_seconds, b.ack) == (
         Tone(660, 4),
         False,
@@ -93,6 +98,8 @@ def test_an_agents_keys_and_defaults() -> None:
         False,
     )
     assert (b.chunk_ms, b.ack_delay, b.refuse, b.turn_events, b.threshold_dbfs) == (20, 1.0, 429, False, -30.0)
+    assert (a.start_seconds, a.variables, a.background_sound) == (10.0, (), False)
+    assert (b.start_seconds, b.variables, b.background_sound) == (2.0, ("name",), True)
     assert found.sounds() == [Tone(660, 4)]
 
 
@@ -131,6 +138,11 @@ def test_an_agents_keys_and_defaults() -> None:
         ('[[agents.a.steps]]\nwait = {dtmf = "A"}', "agents.a.steps[1].wait.dtmf: must be one of 0-9"),
         ('[[agents.a.steps]]\nwait = {dtmf = "1", x = 1}', "agents.a.steps[1].wait.x: unknown key"),
         ('[[agents.a.steps]]\ndtmf = "12"', "agents.a.steps[1].dtmf: must be one of 0-9"),
+        ("[agents.a]\nvariables = [1]", "agents.a.variables: must be a list of names"),
+        ("[[agents.a.steps]]\ntool_call = {}", "agents.a.steps[1].tool_call.name: must name"),
+        ('[[agents.a.steps]]\ntool_call = {name = "x", timeout = -1}', "agents.a.steps[1].tool_call.timeout"),
+        ('[[agents.a.steps]]\ntool_call = {name = "x", args = {}}', "agents.a.steps[1].tool_call.args: unknown key"),
+        ("[[agents.a.steps]]\ntool_call = 3", "agents.a.steps[1].tool_call: must be a table"),
         ('[[agents.a.steps]]\ntool = {url = "ftp://x"}', "agents.a.steps[1].tool.url"),
         ('[[agents.a.steps]]\ntool = {url = "http://x", head = 1}', "agents.a.steps[1].tool.head: unknown key"),
         ('[[agents.a.steps]]\ntool = {url = "http://x", body = {x = nan}}', "agents.a.steps[1].tool.body: has no JSON"),

@@ -120,7 +120,7 @@ def test_ack_echoes_what_counts() -> None:
         "[]",
         "nonsense",
         b"\x00",
-        '{"event":"start","config":{"input_format":"pcm_44100"}}',
+        '{"event":"start","config":{"input_format":"pcm_8000"}}',
         '{"event":"start","config":[]}',
         '{"event":"start","stream_id":7}',
         '{"event":"start","stream_id":"' + "s" * 257 + '"}',

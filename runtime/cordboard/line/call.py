@@ -1,7 +1,8 @@
 """One call at the stand-in: reads the client, hears the caller, runs the agent's steps.
 
 Follows reference cartesia-protocols §1.2-§1.6 and §7: `start` first, audio before the ack ignored, a `stream_id` that
-is missing accepted, 180 s without a message is the end. The user's turns carry no text: nothing is recognised.
+is missing accepted, 180 s without a message is the end. The user's turns carry no text: nothing is recognised. What is
+different on the Managed wire (§2) is translated at the socket, by `wire.Wire`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import random
 import socket
 import struct
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -21,8 +23,22 @@ from cordboard.line.records import CallRecord
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Listener, Speaker
 from cordboard.line.speech import FORMATS, Studio
-from cordboard.line.steps import MAX_TEXT, Abort, Close, Pause, Raw, Say, Send, Sound, Step, Text, Tool, Wait
-from cordboard.line.tool import ToolResult, post_json
+from cordboard.line.steps import (
+    MAX_TEXT,
+    Abort,
+    ClientTool,
+    Close,
+    Pause,
+    Raw,
+    Say,
+    Send,
+    Sound,
+    Step,
+    Text,
+    Tool,
+    Wait,
+)
+from cordboard.line.tool import ClientToolResult, ToolResult, post_json
 from cordboard.media.chain import decode
 from cordboard.media.energy import VoiceActivity
 from cordboard.media.samples import Samples
@@ -34,7 +50,7 @@ MAX_HAPPENINGS = 1000
 """Happenings kept for later waits; a script that waits for none must not gather them for ever."""
 
 
-QUIET = frozenset({"media_output", "turn_output_text_delta"})
+QUIET = frozenset({"media_output", "audio_output", "turn_output_text_delta"})
 """Messages sent too often for a line each in the log."""
 
 
@@ -57,13 +73,23 @@ class Call:
     """Runs from the open socket to its end."""
 
     def __init__(
-        self, socket: Connection, agent: Agent, studio: Studio, record: CallRecord, rng: random.Random
+        self,
+        socket: Connection,
+        agent: Agent,
+        studio: Studio,
+        record: CallRecord,
+        rng: random.Random,
+        service: wire.Wire | None = None,
     ) -> None:
+        """`service` is the wire of the socket; by default Line's."""
         self._socket = socket
         self._agent = agent
         self._studio = studio
         self._record = record
         self._rng = rng
+        self._service: wire.Wire = service or wire.LineWire(agent.name)
+        self._valid_at = 0.0
+        self._tools: dict[str, asyncio.Future[wire.ToolAnswer]] = {}
         self._start: wire.Start | None = None
         self._speaker: Speaker | None = None
         self._listener: Listener | None = None
@@ -76,10 +102,13 @@ class Call:
 
     async def run(self) -> None:
         """Serve the call; returns when the socket is closed, by whomever."""
+        self._record.wire = self._service.name
+        self._valid_at = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._read(group))
                 group.create_task(self._watch_idle())
+                group.create_task(self._watch_start())
         except* (_Over, ConnectionClosed):
             pass
         finally:
@@ -97,17 +126,23 @@ class Call:
                 if self._start is None:
                     await self._receive_start(message, group)
                 else:
-                    await self._receive(message)
+                    await self._take(message)
+                self._valid_at = asyncio.get_running_loop().time()
             except wire.WireFault as exc:
-                self._record.warn(str(exc))
-                await self._send(wire.error(str(exc)))
-                if self._start is None:
-                    await self._socket.close(1008, str(exc)[:100])
+                await self._refuse(exc)
         raise _Over
+
+    async def _refuse(self, fault: wire.WireFault) -> None:
+        """Tell the client of its fault, which ends a call that has not begun."""
+        fatal = self._start is None
+        self._record.warn(str(fault))
+        await self._put(self._service.error(str(fault), fault.code, fatal=fatal))
+        if fatal:
+            await self._socket.close(1008, str(fault).encode("utf-8", "replace")[:100].decode("utf-8", "ignore"))
 
     async def _receive_start(self, message: dict[str, Any], group: asyncio.TaskGroup) -> None:
         self._record.note("in", message)
-        start = wire.parse_start(message, self._agent.name)
+        start = self._service.parse_start(message)
         if "input_format" not in start.config:
             self._record.warn("start: config.input_format is missing; mulaw_8000 is assumed")
         record = self._record
@@ -131,12 +166,22 @@ class Call:
         self._start = start
         group.create_task(self._act(start, self._speaker))
 
+    async def _take(self, received: dict[str, Any]) -> None:
+        """Take a message of this wire's own form."""
+        message = self._service.incoming(received)
+        if isinstance(message, wire.ToolAnswer):
+            self._record.note("in", received)
+            self._receive_answer(message)
+        else:
+            self._record.note("in", received, _audio_bytes(message))
+            await self._receive(message)
+
     async def _receive(self, message: dict[str, Any]) -> None:
+        """Take a message of the Line wire's form."""
         name = message.get("event")
         if name == "media_input":
-            await self._receive_media(message)
+            await self._receive_media(wire.media_payload(message))
             return
-        self._record.note("in", message)
         if "stream_id" in message and message["stream_id"] != self._record.stream_id:
             self._record.warn(f"{str(name)[:40]!r}: stream_id is not the call's")
         match name:
@@ -144,9 +189,14 @@ class Call:
                 digit = wire.dtmf_digit(message)
                 self._record.say("digit %s", digit)
                 self._happen("dtmf", digit)
+                await self._receive_digit(digit)
             case "custom":
-                self._record.say("custom: %s", ", ".join(map(repr, wire.custom_metadata(message))))
+                metadata = wire.custom_metadata(message)
+                self._record.say("custom: %s", ", ".join(map(repr, metadata)))
+                if (answer := wire.tool_answer(metadata)) is not None and answer.id in self._tools:
+                    self._receive_answer(answer)
                 self._happen("custom")
+                self._receive_custom(metadata)
             case "ping":
                 pass  # exists in one client and in no document (§1.2.5)
             case "start":
@@ -154,9 +204,14 @@ class Call:
             case _:
                 self._record.warn(f"event {str(name)[:40]!r} is unknown")
 
-    async def _receive_media(self, message: dict[str, Any]) -> None:
-        payload = wire.media_payload(message)
-        self._record.note("in", message, len(payload))
+    def _receive_answer(self, answer: wire.ToolAnswer) -> None:
+        waiting = self._tools.pop(answer.id, None)
+        if waiting is None:
+            self._record.warn("a late, repeated or unmatched tool result is ignored")
+        elif not waiting.done():
+            waiting.set_result(answer)
+
+    async def _receive_media(self, payload: bytes) -> None:
         if not self._acked:
             self._record.warn("audio before the ack is ignored")
             return
@@ -174,6 +229,12 @@ class Call:
 
     def _hear(self, samples: Samples) -> None:
         """All of the caller's audio, before it is judged to be voice; a script needs none of it."""
+
+    async def _receive_digit(self, digit: str) -> None:
+        """A digit of the client; a script waits for what happens."""
+
+    def _receive_custom(self, metadata: wire.Message) -> None:
+        """Application data of the client; a script waits for what happens."""
 
     async def _voice_started(self) -> None:
         assert self._speaker is not None
@@ -225,6 +286,8 @@ class Call:
                 await self._say(speaker, step.sound, await self._studio.audio(step.sound, start.input_format))
             case Tool():
                 await self._use(step, start)
+            case ClientTool():
+                await self._call_client(step)
             case Send():
                 await self._send(step.message)
             case Raw():
@@ -256,6 +319,26 @@ class Call:
         self._record.tool_results.append(result)
         self._record.say("tool: %s", result.error or f"{result.status} {result.body[:80]!r}")
 
+    async def _call_client(self, tool: ClientTool) -> None:
+        """Call a tool of the client's and wait for its answer, in which time the call goes on."""
+        id = f"tc_{self._rng.getrandbits(64):016x}"
+        await self._put(self._service.tool_call(id, tool.name, tool.arguments, tool.expects_response))
+        if not tool.expects_response:
+            return
+        self._tools[id] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(tool.timeout):
+                answer = await self._tools[id]
+        except TimeoutError:
+            answer = wire.ToolAnswer(id, f"no answer within {tool.timeout:g} s", True, "timeout")
+        finally:
+            self._tools.pop(id, None)
+        result = ClientToolResult(id, tool.name, tool.arguments, answer.result, answer.is_error, answer.error_type)
+        self._service.tool_finished(result)
+        self._record.client_tool_results.append(result)
+        outcome = f"fails ({answer.error_type or 'error'})" if answer.is_error else "answers"
+        self._record.say("client tool %r %s: %r", tool.name, outcome, answer.result[:80])
+
     def _abort(self) -> None:
         sock = self._socket.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
@@ -267,16 +350,42 @@ class Call:
         self._news.set()
 
     async def _send(self, message: wire.Message) -> None:
-        media = message.get("media") if message.get("event") == "media_output" else None
-        size = len(media["payload"]) * 3 // 4 - media["payload"].count("=") if media else None
-        self._record.note("out", message, size)
-        name = message.get("event", message.get("type"))
+        """Send a message of the Line wire's form, if this wire has one like it."""
+        native = self._service.outgoing(message)
+        if native is None:
+            self._record.say("%s is left out: the %s wire has none", message.get("event"), self._service.name)
+            return
+        await self._put(native, _audio_bytes(message))
+
+    async def _put(self, native: wire.Message, audio_bytes: int | None = None) -> None:
+        """Send a message of this wire's own form."""
+        self._record.note("out", native, audio_bytes)
+        name = native.get("event", native.get("type"))
         if name not in QUIET:
             self._record.say("→ %s", name)
-        await self._socket.send(wire.encode(message, self._record.stream_id))
+        await self._socket.send(self._service.encode(native, self._record.stream_id))
+
+    async def _watch_start(self) -> None:
+        limit = self._service.start_seconds
+        if limit is None:
+            return
+        await asyncio.sleep(limit)
+        if self._start is None:
+            await self._refuse(wire.WireFault(f"no first message within {limit:g} s"))
+
+    def _heard_at(self) -> float:
+        return self._socket.heard_at if self._service.pings_count else self._valid_at
 
     async def _watch_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        while (left := self._socket.heard_at + self._agent.idle_seconds - loop.time()) > 0:  # noqa: ASYNC110 - the deadline moves
+        limit = self._service.idle_seconds if self._agent.idle_seconds is None else self._agent.idle_seconds
+        while (left := self._heard_at() + limit - loop.time()) > 0:  # noqa: ASYNC110 - the deadline moves
             await asyncio.sleep(left)
         await self._socket.close(1000, "connection idle timeout")
+
+
+def _audio_bytes(message: wire.Message) -> int | None:
+    """Bytes of audio in a message of the Line wire's form; None when it carries none."""
+    media = message.get("media") if message.get("event") in ("media_input", "media_output") else None
+    payload = media.get("payload") if isinstance(media, Mapping) else None
+    return len(payload) * 3 // 4 - payload.count("=") if isinstance(payload, str) else None

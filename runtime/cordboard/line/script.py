@@ -5,7 +5,7 @@
     voice = "en"
     words_per_minute = 175
 
-    [agents.demo]                       # reached at /agents/stream/demo
+    [agents.demo]                       # reached at /agents/stream/demo and at /v1/agents/websocket/demo
     greeting = "Hello."                 # or {wav = "hello.wav"} or {tone = {hz = 660, seconds = 4}}; none: it waits
     barge_in = true                     # the caller's voice ends what is being said
     delivery = "speaking_pace"          # or "as_available": all at once; `start` may choose otherwise
@@ -21,6 +21,7 @@ A step has one of these keys:
     wav = "file.wav"                    # relative to the script
     tone = {hz = 440, seconds = 2}
     tool = {url = "metadata.vox_session_control_url", body = {action = "end_call"}}    # HTTP POST of JSON
+    tool_call = {name = "find_table", arguments = {seats = 2}, timeout = 5.0, expects_response = true}    # client tool
     dtmf = "5"
     custom = {stage = "checkout"}
     transfer_call = "+14155550123"      # or a sip: URI
@@ -31,7 +32,12 @@ A step has one of these keys:
     end = "goodbye"                     # close 1000 "call ended by agent, reason: goodbye"; "" for no reason
 
 Other keys of an agent: `chunk_ms`, `odd_chunks` (messages end inside a sample), `turn_events`, `threshold_dbfs`,
-`idle_seconds`, `ack` (false: never), `ack_delay` in seconds, `refuse` (HTTP status of the handshake).
+`idle_seconds` (default: the wire's own), `ack` (false: never), `ack_delay` in seconds, `refuse` (HTTP status of the
+handshake). For the Managed wire alone: `start_seconds` (for the first message), `variables` (names that a session must
+bring), `background_sound` (true forbids `as_available`).
+
+On the Managed wire `custom` and `transfer_call` are left out, which is logged; on the Line wire `tool_call` is a
+`custom` message `{tool, arguments, id}`, answered by a `custom` with that id and `result` or `error`.
 """
 
 from __future__ import annotations
@@ -48,8 +54,8 @@ from cordboard.line.tables import ScriptError, Table
 Engine = Literal["auto", "espeak-ng", "tones"]
 Delivery = Literal["speaking_pace", "as_available"]
 
-IDLE_SECONDS = 180.0
-"""Seconds without a message until the service closes (reference cartesia-protocols §1.6)."""
+START_SECONDS = 10.0
+"""Seconds for the first message on the Managed wire (reference cartesia-protocols §2.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,10 @@ class Agent:
     odd_chunks: bool = False
     turn_events: bool = True
     threshold_dbfs: float = -40.0
-    idle_seconds: float = IDLE_SECONDS
+    idle_seconds: float | None = None
+    start_seconds: float = START_SECONDS
+    variables: tuple[str, ...] = ()
+    background_sound: bool = False
     ack: bool = True
     ack_delay: float = 0.0
     refuse: int = 0
@@ -134,7 +143,10 @@ def _agent(name: str, value: object, folder: Path) -> Agent:
         odd_chunks=table.take("odd_chunks", bool, False),
         turn_events=table.take("turn_events", bool, True),
         threshold_dbfs=table.number("threshold_dbfs", -40.0, -90.0, 0.0),
-        idle_seconds=table.number("idle_seconds", IDLE_SECONDS, 0.1, MAX_SECONDS),
+        idle_seconds=table.number("idle_seconds", 0, 0.1, MAX_SECONDS) if "idle_seconds" in table.rest else None,
+        start_seconds=table.number("start_seconds", START_SECONDS, 0.1, MAX_SECONDS),
+        variables=_names(table, "variables"),
+        background_sound=table.take("background_sound", bool, False),
         ack=table.take("ack", bool, True),
         ack_delay=table.number("ack_delay", 0.0, 0.0, MAX_SECONDS),
         refuse=table.take("refuse", int, 0),
@@ -143,3 +155,10 @@ def _agent(name: str, value: object, folder: Path) -> Agent:
         raise table.fault("refuse", "must be an HTTP status between 400 and 599")
     table.done(", ".join(key for key in Agent.__dataclass_fields__ if key != "name"))
     return agent
+
+
+def _names(table: Table, key: str) -> tuple[str, ...]:
+    names = table.take(key, list, [])
+    if not all(isinstance(name, str) and name for name in names):
+        raise table.fault(key, "must be a list of names")
+    return tuple(names)

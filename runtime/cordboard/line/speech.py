@@ -20,13 +20,21 @@ import numpy as np
 
 from cordboard.line.script import Script
 from cordboard.line.steps import Sound, Text, Tone, WavFile
-from cordboard.media.chain import L16_16000, PCMU_8000, Format, encode
+from cordboard.media.chain import L16_16000, L16_24000, L16_44100, PCMU_8000, Format, encode
 from cordboard.media.prompt import load_prompt
 from cordboard.media.samples import Samples
 from cordboard.media.tones import beep
 
-FORMATS: Final[Mapping[str, Format]] = {"mulaw_8000": PCMU_8000, "pcm_16000": L16_16000}
-"""Formats of the wire that are spoken here; §1.2.1 of the reference names two more."""
+FORMATS: Final[Mapping[str, Format]] = {
+    "mulaw_8000": PCMU_8000,
+    "pcm_16000": L16_16000,
+    "pcm_24000": L16_24000,
+    "pcm_44100": L16_44100,
+}
+"""Formats of both wires (reference cartesia-protocols §1.2.1, §2.2)."""
+
+PREPARED = ("mulaw_8000", "pcm_16000")
+"""Formats in which sounds are made before a call needs them: those of telephone trunks."""
 
 SPEAK_TIMEOUT = 10.0
 """Seconds for one text. A sentence takes about 50 ms; the longest text allowed, about a second."""
@@ -63,9 +71,9 @@ class Studio:
             log.warning("speech: espeak-ng is not installed, text becomes tones")
 
     async def prepare(self) -> None:
-        """Make every sound of the script in every format. Raises WavError or OSError for a bad sound file."""
+        """Make all sounds in the formats of `PREPARED`. Raises WavError or OSError for a bad sound file."""
         for sound in self._script.sounds():
-            for name in FORMATS:
+            for name in PREPARED:
                 self._ready[sound, name] = await self._make(sound, name)
 
     async def audio(self, sound: Sound, format_name: str) -> bytes:

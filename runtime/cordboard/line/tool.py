@@ -1,4 +1,4 @@
-"""The HTTP POST by which an agent's tool reaches the outside, such as a call's control URL.
+"""An agent's tools: what became of each, and the HTTP POST by which one reaches the outside, such as a control URL.
 
 HTTP/1.0 on purpose: the answer ends with the connection, so neither chunks nor keep-alive have to be read. Leaves out
 redirects, proxies and every method but POST.
@@ -32,6 +32,24 @@ class ToolResult:
     """The answer's body."""
     error: str
     """Why there was no answer; empty otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientToolResult:
+    """What became of a client tool, which the client of the socket runs."""
+
+    id: str
+    """Our id of this call of the tool."""
+    name: str
+    """The tool."""
+    arguments: Mapping[str, Any]
+    """What it was called with."""
+    result: str
+    """What the client answered, or why there was no answer."""
+    is_error: bool
+    """The tool failed, or did not answer."""
+    error_type: str
+    """How; `timeout` when nobody answered; empty when not given."""
 
 
 async def post_json(url: str, body: Mapping[str, Any], timeout: float = TOOL_TIMEOUT) -> ToolResult:

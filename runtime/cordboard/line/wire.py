@@ -2,6 +2,9 @@
 
 Follows reference cartesia-protocols §1.2, §1.3 and §7; written apart from the client's side in `agents`, so that each
 is a check on the other. A message that the documents do not allow raises `WireFault`.
+
+Inside the stand-in every call speaks in this wire's messages; `LineWire` passes them on, `wire_managed.ManagedWire`
+translates them at the socket.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Protocol
 
 from cordboard.line.speech import FORMATS
+from cordboard.line.tool import ClientToolResult
 
 Message = Mapping[str, Any]
 
@@ -22,7 +26,11 @@ MAX_STREAM_ID = 256
 
 
 class WireFault(ValueError):
-    """The client sent something that the documents do not allow."""
+    """The client sent something that the documents do not allow; `code` names the kind for the client."""
+
+    def __init__(self, text: str, code: str = "invalid_event") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,95 @@ class Start:
     """Replaces the greeting; empty: the agent waits for the caller; None: not given."""
     metadata: Message
     """As received, `to` and `from` filled in as the service does."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolAnswer:
+    """The client's answer to a client tool."""
+
+    id: str
+    """Which call of a tool it answers."""
+    result: str
+    """What the agent reads."""
+    is_error: bool
+    """The tool failed."""
+    error_type: str
+    """How; empty when not given."""
+
+
+class Wire(Protocol):
+    """One of the service's sockets, for one call."""
+
+    @property
+    def name(self) -> str:
+        """For the log and the call's record."""
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds without a message of the client until the service closes."""
+
+    @property
+    def pings_count(self) -> bool:
+        """Whether a ping counts as a message."""
+
+    @property
+    def start_seconds(self) -> float | None:
+        """Seconds for the first message; None: no limit is documented."""
+
+    def parse_start(self, message: Message) -> Start:
+        """Check a first message; raise `WireFault`."""
+
+    def incoming(self, message: dict[str, Any]) -> dict[str, Any] | ToolAnswer:
+        """Return a later message of the client in the Line wire's form; raise `WireFault`."""
+
+    def outgoing(self, message: Message) -> Message | None:
+        """Return a message of the Line wire's form in this wire's; None when this wire has nothing like it."""
+
+    def tool_call(self, id: str, name: str, arguments: Message, expects_response: bool) -> Message:
+        """Return what calls a client tool."""
+
+    def tool_finished(self, result: ClientToolResult) -> None:
+        """Take note of what became of a client tool."""
+
+    def error(self, text: str, code: str, *, fatal: bool) -> Message:
+        """Return what tells the client of a fault."""
+
+    def encode(self, message: Message, stream_id: str) -> str:
+        """Return the text of a message of this wire's form."""
+
+
+class LineWire:
+    """The Line socket (§1): messages go as they are."""
+
+    name: Final = "line"
+    idle_seconds: Final = 180.0  # §1.6
+    pings_count: Final = True  # §1.2.5
+    start_seconds: Final = None
+
+    def __init__(self, agent_id: str) -> None:
+        self._agent_id = agent_id
+
+    def parse_start(self, message: Message) -> Start:
+        return parse_start(message, self._agent_id)
+
+    def incoming(self, message: dict[str, Any]) -> dict[str, Any]:
+        return message
+
+    def outgoing(self, message: Message) -> Message:
+        return message
+
+    def tool_call(self, id: str, name: str, arguments: Message, expects_response: bool) -> Message:
+        """A `custom` message: this wire has no client tools, and this is what handlers answer in their place."""
+        return {"event": "custom", "metadata": {"tool": name, "arguments": dict(arguments), "id": id}}
+
+    def tool_finished(self, result: ClientToolResult) -> None:
+        """The service knows nothing of tools that are `custom` messages."""
+
+    def error(self, text: str, code: str, *, fatal: bool) -> Message:
+        return error(text, code)
+
+    def encode(self, message: Message, stream_id: str) -> str:
+        return encode(message, stream_id)
 
 
 def decode(data: str | bytes) -> dict[str, Any]:
@@ -73,7 +170,7 @@ def parse_start(message: Message, agent_id: str) -> Start:
     if not isinstance(stream_id, str) or len(stream_id) > MAX_STREAM_ID:
         raise WireFault(f"start: stream_id is not a string of at most {MAX_STREAM_ID} characters")
     if not isinstance(input_format, str) or input_format not in FORMATS:
-        raise WireFault(f"start: this stand-in has the input formats {' and '.join(FORMATS)} only")
+        raise WireFault(f"start: input_format is not one of {', '.join(FORMATS)}")
     if delivery not in ("", "speaking_pace", "as_available"):
         raise WireFault("start: output_audio_delivery is neither speaking_pace nor as_available")
     if introduction is not None and not isinstance(introduction, str):
@@ -149,6 +246,18 @@ def encode(message: Message, stream_id: str) -> str:
         return json.dumps(message, separators=(",", ":"))
     rest = {key: value for key, value in message.items() if key not in ("event", "stream_id")}
     return json.dumps({"event": message["event"], "stream_id": stream_id, **rest}, separators=(",", ":"))
+
+
+def tool_answer(metadata: Message) -> ToolAnswer | None:
+    """Return the answer to a client tool in the object of a `custom`, or None when it is none."""
+    id = metadata.get("id")
+    if not isinstance(id, str) or "tool" not in metadata:
+        return None
+    failed = metadata.get("error") is not None
+    result = metadata.get("error" if failed else "result")
+    kind = metadata.get("error_type")
+    text = result if isinstance(result, str) else json.dumps(result)
+    return ToolAnswer(id, text, failed, kind if isinstance(kind, str) else "")
 
 
 def _object(message: Message, key: str) -> dict[str, Any]:
