@@ -37,7 +37,7 @@ def run(loop_runner: asyncio.Runner) -> Run:
 
 
 @pytest.fixture(scope="module")
-def edge(loop_runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStage]:
+def started_edge(loop_runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStage]:
     """An edge of real processes for the tests of one file."""
     stage = EdgeStage(tmp_path_factory.mktemp("edge"))
     loop_runner.run(stage.__aenter__())
@@ -46,6 +46,13 @@ def edge(loop_runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) 
     finally:
         loop_runner.run(stage.__aexit__(None, None, None))
     assert stage.left_over() == []
+
+
+@pytest.fixture
+def edge(started_edge: EdgeStage) -> EdgeStage:
+    """The edge, for a test whose calls alone count."""
+    started_edge.know_all()
+    return started_edge
 
 
 @pytest.fixture

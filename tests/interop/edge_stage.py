@@ -104,7 +104,7 @@ class EdgeStage(Stage):
         return [path for path in self.data.glob("calls/*") if path.name not in self._known]
 
     def know_all(self) -> None:
-        """Of calls that were refused no test wants the record."""
+        """Of the calls so far nobody wants the record."""
         self._known |= {path.name for path in self.new_calls()}
 
     @property
@@ -137,6 +137,23 @@ class EdgeStage(Stage):
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"the edge does not serve again:\n{self.log[-4000:]}") from None
+
+    async def kill(self) -> None:
+        """Kills the supervisor."""
+        assert self._edge is not None
+        self.parts()
+        self.workers()
+        self._edge.kill()
+        await self._edge.wait()
+
+    async def gone(self) -> None:
+        """Until no process of this edge is left."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while self.left_over():  # noqa: ASYNC110 - a process that is no child of ours tells us nothing
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"processes {self.left_over()} outlive their supervisor") from None
 
     def left_over(self) -> list[int]:
         """Processes of this edge that are still there."""

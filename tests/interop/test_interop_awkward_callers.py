@@ -36,7 +36,6 @@ def test_what_cannot_be_taken_is_refused_by_its_name(
             caller.send("ACK", 1)
             caller.send("OPTIONS", 2)
             await caller.answered(200, method="OPTIONS")
-        edge.know_all()
 
     run(body())
 
@@ -62,6 +61,42 @@ def test_what_is_odd_but_can_be_taken_is_taken(run: Run, edge: EdgeStage, media:
             await caller.answered(200, method="BYE")
         record, _ = await edge.record()
         assert record.cause == "caller.hangup"
+
+    run(body())
+
+
+@pytest.mark.parametrize(("method", "code"), [("REFER", 405), ("SUBSCRIBE", 405), ("PUBLISH", 405), ("TELEPORT", 501)])
+def test_a_method_that_is_not_built_is_refused_and_the_call_goes_on(
+    run: Run, edge: EdgeStage, method: str, code: int
+) -> None:
+    """RFC 3261 sections 8.2.1 and 21.5.2: 405 with Allow for what is known, 501 for what is not."""
+
+    async def body() -> None:
+        await edge.agent("talker")
+        async with RawCaller(edge.number, edge.address) as caller:
+            caller.send("INVITE", 1, caller.sdp())
+            await caller.answered(200)
+            caller.send("ACK", 1)
+            caller.send(method, 2)
+            refused = await caller.answered(code, method=method)
+            assert code != 405 or "\r\nAllow: " in refused
+            caller.send("OPTIONS", 3)
+            await caller.answered(200, method="OPTIONS")
+            caller.send("BYE", 4)
+            await caller.answered(200, method="BYE")
+            assert caller.requests == []
+        record, _ = await edge.record()
+        assert record.cause == "caller.hangup"
+
+    run(body())
+
+
+@pytest.mark.parametrize("method", ["BYE", "CANCEL"])
+def test_what_belongs_to_no_call_is_told_so(run: Run, edge: EdgeStage, method: str) -> None:
+    async def body() -> None:
+        async with RawCaller(edge.number, edge.address) as caller:
+            caller.send(method, 1)
+            await caller.answered(481, method=method)
 
     run(body())
 

@@ -68,3 +68,20 @@ def test_a_worker_that_dies_in_its_round_is_replaced_and_the_call_goes_on(
         assert set(edge.workers()).isdisjoint(workers)
 
     run(body())
+
+
+def test_the_end_of_the_supervisor_is_the_end_of_all(run: Run, edge: EdgeStage, folder: Path) -> None:
+    """The last test of this file: its edge is gone."""
+
+    async def body() -> None:
+        await edge.agent("talker")
+        await edge.serving()
+        async with Baresip(folder, tone(CALLER, 40), user="caller") as caller:
+            await caller.command("dial", edge.target)
+            await caller.event("CALL_ESTABLISHED", within=5)
+            await edge.line_connected()
+            await edge.kill()
+            await caller.event("CALL_CLOSED", within=ORPHAN_LIMIT)
+        await edge.gone()
+
+    run(body())

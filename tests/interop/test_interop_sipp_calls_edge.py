@@ -10,7 +10,7 @@ from cordboard.media.g711 import ulaw_decode
 
 from .conftest import Run
 from .edge_stage import EdgeStage, digits, judge, whats
-from .peers import RATE, longest, stretches
+from .peers import HOST, RATE, longest, stretches
 from .sipp import TONE, run_sipp
 
 pytestmark = pytest.mark.interop
@@ -43,10 +43,21 @@ def test_the_call_is_taken_and_the_agent_hears_it(
     run(body())
 
 
-def test_a_hold_and_its_end(run: Run, edge: EdgeStage, folder: Path) -> None:
+HOLD = {"hold": "sendonly", "where": HOST}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param(HOLD, id="sendonly"),
+        pytest.param(HOLD | {"hold": "inactive"}, id="inactive"),
+        pytest.param(HOLD | {"where": "0.0.0.0"}, id="the older way, RFC 2543"),
+    ],
+)
+def test_a_hold_and_its_end(run: Run, edge: EdgeStage, folder: Path, keys: dict[str, str]) -> None:
     async def body() -> None:
         await edge.agent("talker")
-        await run_sipp(folder, "hold", edge.sipp_target)
+        await run_sipp(folder, "hold", edge.sipp_target, keys=keys)
         record, place = await edge.record()
         judge(record, place, "caller.hangup")
         assert [name for name in whats(place, "event") if "hold" in name] == ["call.hold:caller", "call.unhold:caller"]
@@ -103,7 +114,7 @@ def test_options_is_answered(run: Run, edge: EdgeStage, folder: Path) -> None:
 def test_five_calls_at_once(run: Run, edge: EdgeStage, folder: Path) -> None:
     async def body() -> None:
         await edge.agent("talker")
-        await run_sipp(folder, "hold", edge.sipp_target, calls=5)
+        await run_sipp(folder, "hold", edge.sipp_target, keys=HOLD, calls=5)
         sessions = set()
         for _ in range(5):
             record, place = await edge.record()
