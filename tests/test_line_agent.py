@@ -1,4 +1,3 @@
-# ruff: noqa: PT018 (a line is a moment of the call)
 from cordboard.testing import Edge
 
 

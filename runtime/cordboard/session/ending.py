@@ -167,6 +167,8 @@ class Ending:
         for step in self._terminate:
             step.done()
         self._tell_handlers(now)
+        if self._closed is None and session.plane_lost:
+            self._closed = (), {}  # its ledger died with it
         if self._closed is not None:
             self._settle(now)
             return

@@ -142,6 +142,7 @@ class ControlEngine:
             session = self._sessions.get(session_id)
             if session is not None:
                 session.note("cause", "plane lost", {"plane": index, "reason": reason}, now)
+                session.plane_lost = True
                 session.end("plane.lost", now)
         self._emit(Log("warning", "media plane lost", {"plane": index, "reason": reason}))
         self._read_ua(now)

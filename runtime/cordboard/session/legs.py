@@ -180,11 +180,18 @@ class Legs:
             self._session.post("call.hold" if media.on_hold else "call.unhold", CallProgress(), now, target=leg.name)
 
     def _pong(self, leg: Leg, event: sip.Pong, now: float) -> None:
+        if leg.asked is not None:
+            leg.asked.cancel()
+            leg.asked = None
         if event.code in (408, 481):
-            leg.end_cause = "media.lost"
-            self.end_leg(leg, "media.lost", "edge", now)
+            self._media_lost(leg, now)
         else:
             self.cords.send_media(leg, now)  # it lives: the plane counts its silence anew
+
+    def _media_lost(self, leg: Leg, now: float) -> None:
+        """The peer is gone."""
+        leg.end_cause = leg.end_cause or "media.lost"
+        self.end_leg(leg, "media.lost", "edge", now)
 
     def over(self, leg: Leg, by: str, code: int, reason: str, now: float, *, headers: object = None) -> None:
         """A leg is over, exactly once."""
@@ -200,8 +207,9 @@ class Legs:
         if not leg.end_cause:
             what = "hangup" if was_answered else "cancelled" if leg.incoming else "failed"
             leg.end_cause = f"{leg.name}.{what}"
-        if leg.no_answer is not None:
-            leg.no_answer.cancel()
+        for timer in (leg.no_answer, leg.asked):
+            if timer is not None:
+                timer.cancel()
         session.services.legs.pop(leg.sip, None)
         session.services.trunk_of.pop(leg.sip, None)
         if leg.dialog_kept:
@@ -242,6 +250,10 @@ class Legs:
             self._session.services.ua.ping(leg.sip, now)
         except LegState as error:
             self._session.note("sip", "cannot ask the peer", {"problem": str(error)}, now)
+            return
+        if leg.asked is None:
+            limit = now + HANG_UP_LIMIT
+            leg.asked = self._session.services.timers.set(limit, lambda at: self._media_lost(leg, at))
 
     # --- ends
 

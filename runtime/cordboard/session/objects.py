@@ -53,6 +53,8 @@ class Leg:
     hangup_pending: bool = False
     """A hang-up after playout waits."""
     hanging_up: bool = False
+    asked: Timer | None = None
+    """Limit of the answer to our OPTIONS."""
     tones: bool = True
     fallback: str = ""
     unbridged_since: float | None = None

@@ -86,6 +86,7 @@ class Session:
         self.executor = Executor(self)
         self.user_timers: dict[str, Timer] = {}
         self.figures: dict[str, Any] = {}
+        self.plane_lost = False
         self._log_only = release.log_only(scenario)
         self._timeline = Timeline(now, self.redactor)
         self._mailbox: deque[Posted] = deque()

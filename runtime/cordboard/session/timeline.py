@@ -13,6 +13,9 @@ MAX_TEXT = 4096
 MAX_ENTRIES = 20_000
 """Entries of one timeline: a four-hour call with an event a second."""
 
+MIN_SECRET = 6
+"""Characters below which a text is not masked: it would mask ordinary words, and hides little."""
+
 _CREDENTIALS = re.compile(r"(?im)^((?:proxy-)?authorization|proxy-authenticate|www-authenticate):.*$")
 _CRYPTO = re.compile(r"(?im)^(a=crypto:\S+ \S+) .*$")
 
@@ -41,7 +44,7 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Another text that must never be written."""
-        if secret and secret not in self._secrets:
+        if len(secret) >= MIN_SECRET and secret not in self._secrets:
             self._secrets.append(secret)
 
     def text(self, text: str) -> str:
