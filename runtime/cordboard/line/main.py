@@ -1,4 +1,7 @@
-"""`cordboard line`: runs the stand-in until SIGTERM or SIGINT; one line per event on stderr."""
+"""`cordboard line`: runs the stand-in until SIGTERM or SIGINT; one line per event on stderr.
+
+With `--agent` or `--agent-url` one of its agents is a real `cartesia-line` program, beside those of the script.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ import signal
 import sys
 from pathlib import Path
 
-from cordboard.line.script import load
+from cordboard.line.harness.call import Harness
+from cordboard.line.harness.ear import load_ears
+from cordboard.line.harness.environment import EnvironmentFailed
+from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
+from cordboard.line.script import Script, load
 from cordboard.line.server import LineServer
 from cordboard.line.tables import ScriptError
 from cordboard.media.wav import WavError
@@ -17,6 +24,8 @@ from cordboard.media.wav import WavError
 DEMO = Path(__file__).parent / "scripts" / "demo.toml"
 """Script that comes with the program."""
 
+REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "agent.txt"
+"""The locked `cartesia-line` of a source tree."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the program."""
@@ -29,6 +38,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="TCP port, 0 for any (default: %(default)s)")
+    group = parser.add_argument_group("an agent of your own: a cartesia-line program")
+    where = group.add_mutually_exclusive_group()
+    where.add_argument("--agent", type=Path, metavar="MAIN.PY", help="run this program, as one more agent")
+    where.add_argument("--agent-url", metavar="URL", help="use a program that runs already, http://host:port")
+    group.add_argument("--agent-id", metavar="ID", help="its agent id (default: the program's folder, or `agent`)")
+    group.add_argument("--agent-python", type=Path, metavar="PYTHON", help="run it with this Python, as it is")
+    group.add_argument(
+        "--agent-requirements",
+        type=Path,
+        metavar="FILE",
+        help="what a virtual environment for it is filled with (default: the locked cartesia-line)",
+    )
+    group.add_argument(
+        "--agent-dtmf",
+        choices=("turn", "bare"),
+        default="turn",
+        help="digits make turns of the caller, or are told and no more (default: %(default)s)",
+    )
+    group.add_argument("--ear", type=Path, metavar="FILE", help="what the caller says, turn by turn (TOML)")
+    group.add_argument(
+        "--data-dir", type=Path, default=Path("var"), help="virtual environments stand in agents/ of it (default: var)"
+    )
+
+
+def agent_harness(args: argparse.Namespace, script: Script) -> dict[str, Harness]:
+    """Return the agent program of the command line by its id, not yet started. Raises `ScriptError`."""
+    if args.agent is None and args.agent_url is None:
+        if args.ear is not None:
+            raise ScriptError("--ear: needs --agent or --agent-url; an agent of the script understands nothing")
+        return {}
+    host: AgentHost
+    name: str = args.agent_id or "agent"
+    if args.agent is not None:
+        name = args.agent_id or args.agent.absolute().parent.name
+        requirements = args.agent_requirements or REQUIREMENTS
+        host = AgentProgram(args.agent, python=args.agent_python, requirements=requirements, folder=args.data_dir)
+    else:
+        try:
+            host = AgentUrl(args.agent_url)
+        except ValueError as exc:
+            raise ScriptError(f"--agent-url: {exc}") from exc
+    told = script.agents.get(name)
+    if told is not None and (told.steps or told.greeting is not None):
+        raise ScriptError(f"agents.{name}: is a program by --agent, so it has neither greeting nor steps")
+    ears = None if args.ear is None else load_ears(args.ear)
+    return {name: Harness(host, ears, dtmf_turns=args.agent_dtmf == "turn")}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -64,15 +119,19 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
     stopping = asyncio.create_task(stop.wait())
     starting: asyncio.Task[None] | None = None
     server: LineServer | None = None
+    hosts: list[AgentHost] = []
     try:
-        server = LineServer(load(args.script), args.host, args.port)
-        starting = asyncio.create_task(server.start())
+        script = load(args.script)
+        harnesses = agent_harness(args, script)
+        hosts = [harness.host for harness in harnesses.values()]
+        server = LineServer(script, args.host, args.port, harnesses=harnesses)
+        starting = asyncio.create_task(_start(server, hosts))
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
             await stopping
         log.info("stopping")
-    except (ScriptError, WavError) as exc:
+    except (ScriptError, WavError, EnvironmentFailed) as exc:
         log.error("%s", exc)
         return 2
     except OSError as exc:
@@ -86,4 +145,12 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
         await asyncio.wait({task for task in (stopping, starting) if task is not None})
         if server is not None:
             await server.close()
+        for host in hosts:
+            await host.close()
     return 0
+
+
+async def _start(server: LineServer, hosts: list[AgentHost]) -> None:
+    for host in hosts:
+        await host.start()
+    await server.start()

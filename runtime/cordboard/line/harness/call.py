@@ -1,0 +1,354 @@
+"""One call at the stand-in whose agent is a real `cartesia-line` program: turns, interruption and history.
+
+Follows reference cartesia-protocols §3.3-§3.7. The program learns of the caller's turns from voice activity, of their
+words from an ear, and of its own speech only what was heard. Digits outside a turn make one of their own (§3.7),
+unless `dtmf_turns` is false. Left out: `agent_token`, the knowledge base, and voices, which are noted only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cordboard.line import wire
+from cordboard.line.call import Call, Connection
+from cordboard.line.harness import messages
+from cordboard.line.harness.ear import EAR_TIMEOUT, Ear, Ears
+from cordboard.line.harness.link import AgentLink, open_chat
+from cordboard.line.harness.messages import (
+    AgentFault,
+    CallRejected,
+    Config,
+    Custom,
+    Dtmf,
+    EndCall,
+    Failed,
+    Note,
+    Output,
+    ResponseEnd,
+    Say,
+    Transfer,
+    Unknown,
+)
+from cordboard.line.harness.mouth import Action, Mouth
+from cordboard.line.harness.program import AgentHost
+from cordboard.line.records import CallRecord, Logged
+from cordboard.line.script import Agent
+from cordboard.line.speaker import Speaker
+from cordboard.line.speech import FORMATS, Studio
+from cordboard.line.steps import transfer_call
+from cordboard.media.samples import Samples
+
+DIGIT_PAUSE = 2.0
+"""Seconds without a digit after which a turn of digits is over (§3.7)."""
+
+MAX_FAULTS = 50
+"""Messages against the protocol until the program is given up."""
+
+MAX_STALE = 100
+"""Answered events remembered whose late messages are dropped; SDKs before 0.2.19 never say that they are done."""
+
+MAX_REASON = 123
+"""Bytes of a close frame's reason (RFC 6455 §5.5)."""
+
+PREFIX = "ev_"
+"""Of our event ids."""
+
+OPENING = ""
+"""Stands for the events of the SDK's own, which the harness has never seen (§3.4): the opening turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harness:
+    """What is needed to give a call to an agent program."""
+
+    host: AgentHost
+    """Where the program answers."""
+    ears: Ears | None = None
+    """Who understands the caller; without, turns carry no text."""
+    dtmf_turns: bool = True
+    """Whether digits outside a turn make one; false for programs whose run filter names `UserDtmfSent`."""
+
+
+class HarnessCall(Call):
+    """Runs from the open socket to its end."""
+
+    def __init__(
+        self,
+        socket: Connection,
+        agent: Agent,
+        studio: Studio,
+        record: CallRecord,
+        rng: random.Random,
+        harness: Harness,
+        api_base_url: str,
+        service: wire.Wire | None = None,
+    ) -> None:
+        """`api_base_url` is where a program's calls of the service's API are to go."""
+        super().__init__(socket, agent, studio, record, rng, service)
+        self._harness = harness
+        self._api = api_base_url
+        self._listener = self
+        self._link: AgentLink | None = None
+        self._mouth: Mouth | None = None
+        self._ear: Ear | None = None
+        self._count = 0
+        self._open: set[str] = {OPENING}
+        self._stale: dict[str, None] = {}
+        self._faults = 0
+        self._user_speaks = False
+        self._digits: asyncio.TimerHandle | None = None
+
+    # The client
+
+    def _receive_custom(self, metadata: wire.Message) -> None:
+        if self._link is None:
+            self._record.warn("custom before the ack is ignored")
+        self._raise_event(lambda event_id: messages.custom(metadata, event_id))
+
+    async def _receive_digit(self, digit: str) -> None:
+        if self._link is None:
+            self._record.warn("a digit before the ack is ignored")
+            return
+        wrap = self._harness.dtmf_turns and not self._voice_speaks()
+        if wrap and not self._user_speaks:
+            await self._begin_user_turn()
+        self._raise_event(lambda event_id: messages.dtmf(digit, event_id))
+        if wrap:
+            self._stop_digits()
+            if digit == "#":
+                self._end_user_turn()
+            else:
+                self._digits = asyncio.get_running_loop().call_later(DIGIT_PAUSE, self._end_user_turn)
+
+    def _voice_speaks(self) -> bool:
+        return self._voice is not None and self._voice.speaking
+
+    def _stop_digits(self) -> None:
+        if self._digits is not None:
+            self._digits.cancel()
+            self._digits = None
+
+    def _hear(self, samples: Samples) -> None:
+        if self._ear is not None:
+            self._ear.receive_audio(samples)
+
+    async def _voice_started(self) -> None:
+        assert self._speaker is not None
+        self._stop_digits()
+        if not self._user_speaks:
+            await self._begin_user_turn()
+        self._user_turn = self._speaker.next_turn_id()
+        if self._agent.turn_events:
+            await self._send(wire.turn_started(self._user_turn, "user"))
+        if self._ear is not None:
+            self._ear.start()
+
+    async def _voice_stopped(self) -> None:
+        text = await self._understand()
+        if text:
+            self._record.say("the caller says %r", text[:80])
+            self._raise_event(lambda event_id: messages.transcript(text, event_id))
+        if self._agent.turn_events:
+            await self._send(wire.turn_ended(self._user_turn, "user", text, interrupted=False))
+        self._end_user_turn()
+
+    async def _understand(self) -> str:
+        if self._ear is None:
+            self._record.warn("there is no ear: the caller's turns carry no text")
+            return ""
+        try:
+            async with asyncio.timeout(EAR_TIMEOUT):
+                return await self._ear.finish()
+        except TimeoutError:
+            self._record.warn(f"the ear took longer than {EAR_TIMEOUT:g} s")
+            return ""
+
+    async def _begin_user_turn(self) -> None:
+        assert self._speaker is not None
+        interrupted = False
+        if self._agent.barge_in:
+            interrupted = await self._speaker.interrupt()  # words heard were told when their sound began
+            if self._mouth is not None:
+                self._mouth.cut()
+        if interrupted:
+            self._record.say("the caller interrupts")
+        self._user_speaks = True
+        self._stale.update(dict.fromkeys(self._open))
+        self._open.clear()
+        while len(self._stale) > MAX_STALE:
+            del self._stale[next(iter(self._stale))]
+        self._raise_event(lambda event_id: messages.user_state("speaking", event_id))
+        if interrupted:
+            self._raise_event(lambda event_id: messages.agent_state("idle", event_id))
+
+    def _end_user_turn(self) -> None:
+        self._digits = None
+        if not self._user_speaks:
+            return
+        self._user_speaks = False
+        if self._mouth is not None and not self._mouth.ends_are_told:
+            self._stale.pop(OPENING, None)  # an SDK without ids or ends: nothing tells its new text from its old
+        self._open.add(self._raise_event(lambda event_id: messages.user_state("idle", event_id)))
+
+    # The program
+
+    async def _act(self, start: wire.Start, speaker: Speaker) -> None:
+        try:
+            await self._converse(start, speaker)
+        except* CallRejected as group:
+            await self._give_up(group, "call_rejected", 1008)
+        except* AgentFault as group:
+            await self._give_up(group, "agent_failed", 1011)
+
+    async def _give_up(self, group: BaseExceptionGroup[AgentFault], code: str, close_code: int) -> None:
+        exc: BaseException = group
+        while isinstance(exc, BaseExceptionGroup):
+            exc = exc.exceptions[0]
+        self._record.warn(f"agent: {exc}")
+        await self._put(self._service.error(str(exc), code, fatal=True))
+        await self._socket.close(close_code, str(exc).encode("ascii", "replace").decode()[:100])
+
+    async def _converse(self, start: wire.Start, speaker: Speaker) -> None:
+        url = self._harness.host.url
+        if not url:
+            raise AgentFault("the agent program does not run")
+        form = FORMATS[start.input_format]
+        caller = self._caller(start)
+        opening = await open_chat(url, caller)
+        self._note_config(opening.config)
+        link = await AgentLink.open(url, opening)
+        self._mouth = mouth = Mouth(speaker, lambda text: self._studio.audio(text, start.input_format), self._do_action)
+        if self._harness.ears is not None:
+            self._ear = self._harness.ears.open(form.rate)
+        try:
+            self._link = link
+            if opening.wants_start:
+                self._pass_on(messages.start(caller, {**start.metadata, **opening.metadata}, self._api))
+            await self._acknowledge(start)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(link.write())
+                group.create_task(mouth.run())
+                async for data in link.read():
+                    await self._receive_output(data)
+        finally:
+            self._link = None
+            self._stop_digits()
+            if self._ear is not None:
+                await self._ear.close()
+            await link.close()
+
+    def _caller(self, start: wire.Start) -> messages.Caller:
+        agent = {"id": self._agent.name, "system_prompt": start.agent.get("system_prompt")}
+        return messages.Caller(
+            call_id=self._record.stream_id,
+            agent_call_id=self._record.call_id,
+            from_=str(start.metadata["from"]),
+            to=str(start.metadata["to"]),
+            agent={**agent, "introduction": start.introduction},
+            metadata=start.metadata,
+        )
+
+    async def _receive_output(self, data: str | bytes) -> None:
+        try:
+            output = messages.decode(data)
+        except AgentFault as exc:
+            self._faults += 1
+            if self._faults > MAX_FAULTS:
+                raise
+            self._record.warn(f"agent: {exc}")
+            text = str(exc)
+            self._raise_event(lambda event_id: messages.validation_error(text, event_id))
+            return
+        self._log("in", json.loads(data))
+        assert self._mouth is not None
+        key = self._key(output)
+        if isinstance(output, ResponseEnd):
+            self._mouth.ends_are_told = True
+            self._open.discard(key)
+            if key in self._stale:
+                del self._stale[key]
+            else:
+                self._mouth.end()
+        elif key in self._stale and getattr(output, "interruptible", True) and isinstance(output, Say | Action):
+            self._record.say("agent: %s came too late", type(output).__name__)
+        else:
+            self._open.add(key)
+            await self._obey(output, self._mouth)
+
+    async def _obey(self, output: Output, mouth: Mouth) -> None:
+        match output:
+            case Say():
+                mouth.say(output.content, interruptible=output.interruptible)
+            case Dtmf() | EndCall() | Transfer():
+                mouth.do(output)
+            case Custom():
+                await self._send({"event": "custom", "metadata": output.metadata})
+            case Config():
+                self._note_config(output.changes)
+            case Note():
+                name = output.fields.get("name") or output.fields.get("event")
+                self._record.say("agent: %s %.80r", output.kind, name)
+            case Failed():
+                raise AgentFault(f"the program failed: {output.content.strip().rsplit(chr(10), 1)[-1][:100]}")
+            case Unknown():
+                self._record.warn(f"agent: message {output.kind!r} is unknown")
+
+    async def _do_action(self, action: Action) -> None:
+        match action:
+            case Dtmf():
+                await self._send({"event": "dtmf", "dtmf": action.button})
+            case Transfer():
+                await self._send(transfer_call(action.destination))
+            case EndCall():
+                own = action.reason not in ("", "agent_ended")
+                reason = f"call ended by agent, reason: {action.reason}" if own else "call ended by agent"
+                await self._socket.close(1000, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
+
+    def _note_config(self, changes: Mapping[str, Any]) -> None:
+        if changes:
+            self._record.agent_config.update(changes)
+            self._record.warn(f"agent: {', '.join(sorted(changes))[:200]} noted; local speech has one voice")
+
+    # Speech, as it is heard
+
+    async def speech_started(self) -> None:
+        """See `Listener`."""
+        self._raise_event(lambda event_id: messages.agent_state("speaking", event_id))
+
+    async def word_spoken(self, word: str) -> None:
+        """See `Listener`."""
+        self._raise_event(lambda event_id: messages.agent_speech(word, event_id))
+
+    async def speech_ended(self, *, interrupted: bool) -> None:
+        """See `Listener`. After an interruption the caller's turn has to come first (§3.7)."""
+        if not interrupted:
+            self._raise_event(lambda event_id: messages.agent_state("idle", event_id))
+
+    # Sending
+
+    def _key(self, output: Output) -> str:
+        """Return our event which is answered; `OPENING` for any other."""
+        number = (output.responding_to or "").removeprefix(PREFIX)
+        ours = number.isascii() and number.isdigit() and len(number) < 10 and 0 < int(number) <= self._count
+        return f"{PREFIX}{int(number)}" if ours else OPENING
+
+    def _raise_event(self, make: Callable[[str], messages.Message]) -> str:
+        """Send an event with an id of its own, which is returned."""
+        self._count += 1
+        event_id = f"{PREFIX}{self._count}"
+        self._pass_on(make(event_id))
+        return event_id
+
+    def _pass_on(self, message: messages.Message) -> None:
+        if self._link is not None:
+            self._log("out", message)
+            self._link.send(message)
+
+    def _log(self, direction: Literal["in", "out"], message: messages.Message) -> None:
+        self._record.agent_messages.append(Logged(time.monotonic(), direction, message))

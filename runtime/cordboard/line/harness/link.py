@@ -1,0 +1,104 @@
+"""The connection of one call to its agent program: `POST /chats`, then the WebSocket.
+
+Follows reference cartesia-protocols §3.1, §3.2 and §3.7. What is to be sent waits in a bounded queue, so that a program
+that does not read holds up no speech; when the queue is full the program has failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from cordboard.line.harness import messages
+from cordboard.line.harness.messages import AgentFault, Caller, Message, Opening
+from cordboard.line.tool import post_json
+
+CHATS_TIMEOUT = 5.0
+"""Seconds for `POST /chats`: for about so long an inbound call rings while the program decides (§3.1)."""
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for the WebSocket's handshake (§3.7)."""
+
+CLOSE_TIMEOUT = 0.5
+"""Seconds for the program to answer a close frame; its clean-up goes on without us."""
+
+MAX_MESSAGE = 1 << 18
+"""Bytes of one message: the SDK cuts results and arguments at 30,000 characters (§3.4), six bytes each when escaped."""
+
+MAX_QUEUE = 1000
+"""Messages that wait to be read by the program: minutes of words and turns."""
+
+# The library logs messages, so metadata, at DEBUG: this logger belongs to no hierarchy and cannot be switched on.
+_SILENT = logging.Logger("cordboard.line.harness.websocket", level=logging.CRITICAL + 1)
+
+
+async def open_chat(url: str, caller: Caller) -> Opening:
+    """Ask the program at `url` (no path) to take a call; raise `CallRejected` or `AgentFault`."""
+    result = await post_json(f"{url}/chats", messages.chat(caller), CHATS_TIMEOUT)
+    if result.error:
+        raise AgentFault(f"POST /chats: {result.error}")
+    return messages.opening(result.status, result.body)
+
+
+class AgentLink:
+    """The WebSocket of one call. `send` may be called from anywhere in the loop; `write` and `read` run as tasks."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUE)
+
+    @classmethod
+    async def open(cls, url: str, opening: Opening) -> AgentLink:
+        """Connect to the program at `url` (no path); raise `AgentFault`."""
+        target = "ws" + url.removeprefix("http") + opening.path
+        try:
+            socket = await connect(
+                target,
+                open_timeout=CONNECT_TIMEOUT,
+                close_timeout=CLOSE_TIMEOUT,
+                max_size=MAX_MESSAGE,
+                compression=None,
+                ping_interval=None,
+                proxy=None,
+                logger=_SILENT,
+            )
+        except (OSError, InvalidHandshake) as exc:
+            raise AgentFault(f"the WebSocket could not be opened: {type(exc).__name__}") from None
+        return cls(socket)
+
+    def send(self, message: Message) -> None:
+        """Queue a message; raise `AgentFault` when the program does not read."""
+        try:
+            self._queue.put_nowait(json.dumps(message, separators=(",", ":")))
+        except asyncio.QueueFull:
+            raise AgentFault(f"the program does not read: {MAX_QUEUE} messages wait") from None
+
+    async def write(self) -> None:
+        """Send what is queued, for ever; raise `AgentFault` when the program has closed."""
+        while True:
+            text = await self._queue.get()
+            try:
+                await self._socket.send(text)
+            except ConnectionClosed:
+                raise AgentFault(self._closed()) from None
+
+    async def read(self) -> AsyncIterator[str | bytes]:
+        """Yield messages; raise `AgentFault` when the program has closed."""
+        try:
+            async for data in self._socket:
+                yield data
+        except ConnectionClosed:
+            pass
+        raise AgentFault(self._closed())
+
+    async def close(self) -> None:
+        """Close with 1000: for the program the call has ended."""
+        await self._socket.close()
+
+    def _closed(self) -> str:
+        return f"the program closed the call: {self._socket.close_code} {self._socket.close_reason or ''}".rstrip()

@@ -1,0 +1,254 @@
+"""The agent program as a process: started with PORT set, asked for its health, restarted after a crash, ended with us.
+
+Follows reference cartesia-protocols §3.1 (`GET /status`). The SDK listens on all interfaces; only a program that asks
+for another host does otherwise. What the program prints becomes lines of the log, without the secret part of URLs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import signal
+import socket
+import urllib.parse
+from pathlib import Path
+from typing import Protocol
+
+from cordboard.line.harness.environment import EnvironmentFailed, prepare
+
+START_TIMEOUT = 60.0
+"""Seconds from the start to a good `GET /status`: litellm alone takes many to import on a slow machine."""
+
+START_POLL = 0.1
+"""Seconds between two looks while it starts."""
+
+HEALTH_INTERVAL = 5.0
+"""Seconds between two looks while it runs."""
+
+HEALTH_TIMEOUT = 3.0
+"""Seconds for an answer; the loop of a healthy program is never blocked for so long."""
+
+HEALTH_STRIKES = 3
+"""Looks without an answer in a row until the program is taken for hung and killed."""
+
+BACKOFF = (0.5, 30.0)
+"""First and longest pause, in seconds, before a crashed program is started again; it doubles with each crash."""
+
+STABLE = 60.0
+"""Seconds of health after which a crash is the first again."""
+
+STOP_TIMEOUT = 3.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+MAX_LINE = 2000
+"""Characters of one printed line that are logged."""
+
+LEASH = Path(__file__).with_name("leash.py")
+
+log = logging.getLogger("cordboard.line")
+
+
+class AgentHost(Protocol):
+    """Where an agent program answers."""
+
+    @property
+    def url(self) -> str:
+        """`http://host:port` without a path, or "" while it does not run."""
+
+    async def start(self) -> None:
+        """Return when it answers, or is known not to; raise what makes it impossible."""
+
+    async def close(self) -> None:
+        """End what was started."""
+
+
+class AgentUrl:
+    """A program that somebody else runs."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ValueError for what is not http(s)://host[:port][/]."""
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+            raise ValueError("must be http://host:port or https://host")
+        self.url = f"{parts.scheme}://{parts.netloc}"
+
+    async def start(self) -> None:
+        """Warn when it does not answer yet: it may come later."""
+        if not await healthy(self.url):
+            log.warning("agent: nothing answers GET /status at the given URL yet")
+
+    async def close(self) -> None:
+        """Nothing was started."""
+
+
+class AgentProgram:
+    """A program that runs here, restarted until closed."""
+
+    def __init__(
+        self, path: Path, *, python: Path | None = None, requirements: Path | None = None, folder: Path = Path("var")
+    ) -> None:
+        """`python` runs it; without one, an environment with `requirements` is made below `folder`."""
+        self._path = path.absolute()
+        self._python = python
+        self._requirements = requirements
+        self._folder = folder
+        self._keeper: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._healthy_at = 0.0
+        self.url = ""
+        self.starts = 0
+
+    async def start(self) -> None:
+        """Make the environment and start the program; return at its first good status or its first crash.
+
+        Raises `EnvironmentFailed`, or OSError for files that cannot be read or run.
+        """
+        if not self._path.is_file():
+            raise FileNotFoundError(2, "no such agent program", str(self._path))
+        if self._python is None:
+            if self._requirements is None:
+                raise EnvironmentFailed("neither a Python nor requirements for the agent program")
+            self._python = await prepare(self._folder.absolute() / "agents", self._requirements)
+        self._keeper = asyncio.create_task(self._keep(self._python))
+        ready = asyncio.create_task(self._ready.wait())
+        try:
+            await asyncio.wait({self._keeper, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if self._keeper.done():
+            self._keeper.result()
+
+    async def close(self) -> None:
+        """End the program and all that it started."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+
+    async def _keep(self, python: Path) -> None:
+        pause = BACKOFF[0]
+        while True:
+            await self._run_once(python)
+            self._ready.set()
+            if self._healthy_at and asyncio.get_running_loop().time() - self._healthy_at > STABLE:
+                pause = BACKOFF[0]
+            log.warning("agent: starts again in %g s", pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, BACKOFF[1])
+
+    async def _run_once(self, python: Path) -> None:
+        """Run the program to its end."""
+        port = _free_port()
+        environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", **os.environ, "PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        process = await asyncio.create_subprocess_exec(
+            *(str(python), str(LEASH), str(self._path)),
+            cwd=self._path.parent,
+            env=environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            limit=1 << 16,
+        )
+        self.starts += 1
+        log.info("agent: process %s started, PORT %s", process.pid, port)
+        reading = asyncio.create_task(self._log_lines(process))
+        watching = asyncio.create_task(self._watch(f"http://127.0.0.1:{port}"))
+        ending = asyncio.create_task(process.wait())
+        try:
+            await asyncio.wait({watching, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                log.warning("agent: process %s ended with %s", process.pid, process.returncode)
+        finally:
+            self.url = ""
+            watching.cancel()
+            await _end(process)
+            ending.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reading, 1.0)  # a grandchild that escaped may hold the pipe
+            await asyncio.wait({watching, ending, reading})
+
+    async def _watch(self, url: str) -> None:
+        """Look after the program's health; return when it did not become healthy or is no longer."""
+        loop = asyncio.get_running_loop()
+        self._healthy_at = 0.0
+        deadline = loop.time() + START_TIMEOUT
+        while not await healthy(url):
+            if loop.time() > deadline:
+                log.error("agent: no good GET /status within %g s", START_TIMEOUT)
+                return
+            await asyncio.sleep(START_POLL)
+        self.url = url
+        self._healthy_at = loop.time()
+        self._ready.set()
+        log.info("agent: healthy at %s", url)
+        strikes = 0
+        while strikes < HEALTH_STRIKES:
+            await asyncio.sleep(HEALTH_INTERVAL)
+            strikes = 0 if await healthy(url) else strikes + 1
+        log.error("agent: no answer to %s looks at its status, it is killed", HEALTH_STRIKES)
+
+    async def _log_lines(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:
+                log.warning("agent | (a line that is too long)")
+                continue
+            if not line:
+                return
+            text = clean(line.decode("utf-8", "replace"))
+            if text and not _OF_HEALTH.search(text):
+                log.info("agent | %s", text)
+
+
+_OF_HEALTH = re.compile(r"Health check endpoint called|\"GET /status HTTP")
+_URL = re.compile(r"(\b(?:https?|wss?)://[^\s/?#'\"<>]+)/[^\s'\"<>]+")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def clean(line: str) -> str:
+    """Return a printed line as it may be logged: a URL's path may be a capability (the control URL of a call)."""
+    return _URL.sub(r"\1/…", _CONTROL.sub("", line[: 4 * MAX_LINE])).rstrip()[:MAX_LINE]
+
+
+async def healthy(url: str, timeout: float = HEALTH_TIMEOUT) -> bool:
+    """Whether `GET /status` is answered with 200."""
+    parts = urllib.parse.urlsplit(url)
+    secure = parts.scheme == "https"
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if secure else 80), ssl=secure or None
+            )
+            try:
+                writer.write(f"GET /status HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+                words = (await reader.readline()).split()
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, ValueError):  # TimeoutError is an OSError
+        return False
+    return len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1] == b"200"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, then SIGKILL, to the whole group: the program may have started others."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        if process.returncode is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+    if process.stdin is not None:
+        process.stdin.close()

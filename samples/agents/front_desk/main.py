@@ -1,0 +1,127 @@
+"""The front desk of a small hotel: a `cartesia-line` agent that thinks without a language model, so without a key.
+
+It reads what the caller said by a few words. Its tools drive the phone call: they POST an action to the control URL
+that the call's scenario put into the metadata (`vox_session_control_url`), once the caller has heard why.
+
+    cordboard line --agent samples/agents/front_desk/main.py
+"""
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from line import (
+    AgentEndCall,
+    AgentEnv,
+    AgentSendCustom,
+    AgentSendText,
+    AgentSpec,
+    AgentTextSent,
+    AgentToolCalled,
+    AgentToolReturned,
+    AgentTurnEnded,
+    CallEnded,
+    CallRequest,
+    CallStarted,
+    InputEvent,
+    LogMessage,
+    LogMetric,
+    OutputEvent,
+    TurnEnv,
+    UserDtmfSent,
+    UserTextSent,
+    UserTurnEnded,
+    UserTurnStarted,
+    VoiceAgentApp,
+)
+
+CONTROL_URL = "vox_session_control_url"
+GREETING = "Good evening, this is the front desk. How may I help you?"
+TOOL_SECONDS = 5.0
+
+
+class FrontDesk:
+    """One call."""
+
+    def __init__(self, request: CallRequest) -> None:
+        metadata = request.metadata or {}
+        self._control_url = metadata.get(CONTROL_URL)
+        introduction = request.agent.introduction
+        self._greeting = GREETING if introduction is None else introduction
+        self._turns = 0
+        self._promised: tuple[str, str] | None = None
+
+    async def process(self, env: TurnEnv, event: InputEvent) -> AsyncIterator[OutputEvent]:
+        """Answer one event."""
+        if isinstance(event, CallStarted):
+            if self._greeting:
+                yield AgentSendText(text=self._greeting)
+        elif isinstance(event, UserTurnEnded):
+            self._turns += 1
+            self._promised = None
+            yield LogMetric(name="turn", value=self._turns)
+            async for output in self._answer(event):
+                yield output
+        elif isinstance(event, AgentTurnEnded):
+            heard = " ".join(part.content for part in event.content if isinstance(part, AgentTextSent))
+            if self._promised is not None and heard.endswith(self._promised[0]):
+                (_, action), self._promised = self._promised, None
+                async for output in self._tool(action):
+                    yield output
+        elif isinstance(event, CallEnded):
+            yield LogMessage(name="call", level="info", message=f"ended after {self._turns} turns")
+
+    async def _answer(self, event: UserTurnEnded) -> AsyncIterator[OutputEvent]:
+        words = " ".join(part.content for part in event.content if isinstance(part, UserTextSent)).lower()
+        digits = "".join(part.button for part in event.content if isinstance(part, UserDtmfSent))
+        if "transfer" in words or "person" in words or digits == "0":
+            yield self._promise("One moment, I transfer you.", "call_transfer")
+        elif "bye" in words or "thank" in words or digits == "#":
+            yield self._promise("Thank you for your call. Goodbye.", "end_call")
+        elif "breakfast" in words or digits == "1":
+            yield AgentSendCustom(metadata={"topic": "breakfast"})
+            yield AgentSendText(text="Breakfast is served from seven to ten, ")
+            yield AgentSendText(text="in the garden room.")
+        elif words:
+            yield AgentSendText(text=f"You said: {words.rstrip('.')}. Ask me about breakfast, or for a transfer.")
+        else:
+            yield AgentSendText(text="I did not understand that. Say transfer, or press zero, for a person.")
+
+    def _promise(self, text: str, action: str) -> AgentSendText:
+        """Say something; act when it was heard to its end."""
+        self._promised = (text, action)
+        return AgentSendText(text=text)
+
+    async def _tool(self, action: str) -> AsyncIterator[OutputEvent]:
+        """Ask the call's scenario for something; without a control URL an end is the service's own."""
+        yield AgentToolCalled(tool_call_id=action, tool_name=action, tool_args={})
+        result = "there is no control URL" if self._control_url is None else await post(self._control_url, action)
+        yield AgentToolReturned(tool_call_id=action, tool_name=action, tool_args={}, result=result)
+        if action == "end_call" and self._control_url is None:
+            yield AgentEndCall()
+        elif not result.startswith("200"):
+            yield LogMessage(name=action, level="error", message=result)
+            if action != "end_call":
+                yield AgentSendText(text="I am sorry, nobody is there at the moment.")
+
+
+async def post(url: str, action: str) -> str:
+    """POST an action to the control URL; return the status and the answer, or what went wrong."""
+    timeout = aiohttp.ClientTimeout(total=TOOL_SECONDS)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, json={"action": action}) as answer,
+        ):
+            return f"{answer.status} {await answer.text()}"
+    except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
+        return type(exc).__name__  # not its text, which may hold the URL
+
+
+async def get_agent(env: AgentEnv, request: CallRequest) -> AgentSpec:
+    """Called by the SDK for each call; returns the agent, what makes it run, and what cancels it."""
+    return FrontDesk(request), [CallStarted, UserTurnEnded, AgentTurnEnded, CallEnded], [UserTurnStarted]
+
+
+if __name__ == "__main__":
+    VoiceAgentApp(get_agent).run()
