@@ -61,6 +61,7 @@ host = "in_process"
 template = "sam/template.yaml"
 timeout = "2500ms"
 spare = 0
+max_workers = 48
 [agents.cartesia]
 base_url = "ws://127.0.0.1:8090"
 connect_timeout = "3s"
@@ -110,7 +111,7 @@ def test_defaults() -> None:
     assert {"112", "911"} <= set(config.dial.deny)
     assert config.dial.max_per_call == 3
     assert (config.functions.host, config.functions.template) == ("workers", Path("template.yaml"))
-    assert (config.functions.timeout, config.functions.spare) == (5.0, 1)
+    assert (config.functions.timeout, config.functions.spare, config.functions.max_workers) == (5.0, 1, 32)
     assert config.agents.cartesia.base_url == "wss://api.cartesia.ai"
     assert config.agents.cartesia.connect_timeout == 5.0
     assert (config.storage.backend, config.recording.mode) == ("sqlite", "scenario")
@@ -143,7 +144,7 @@ def test_every_key_of_the_file(tmp_path: Path) -> None:
     assert [(outbound.to, outbound.trunk) for outbound in config.outbound] == [("+1*", "main")]
     assert (config.dial.allow, config.dial.deny, config.dial.max_per_call) == (("+1*", "sip:*"), ("+1900*",), 2)
     assert (config.functions.host, config.functions.template) == ("in_process", tmp_path / "sam" / "template.yaml")
-    assert (config.functions.timeout, config.functions.spare) == (2.5, 0)
+    assert (config.functions.timeout, config.functions.spare, config.functions.max_workers) == (2.5, 0, 48)
     assert config.agents.cartesia.base_url == "ws://127.0.0.1:8090"
     assert (config.recording.mode, config.limits.max_duration, config.limits.idle_session) == ("off", 5_400.0, 120.0)
     assert (config.log.format, config.log.level) == ("text", "debug")
@@ -272,6 +273,17 @@ endpoint = ""
 def test_values_that_ask_for_nothing_are_taken(tmp_path: Path) -> None:
     assert read(tmp_path, HARMLESS).trunks[0].name == "a"
     assert load(None, {"CORDBOARD_SIP__TCP": "", "CORDBOARD_HTTP__ADMIN__CONSOLE": "false"}, {}) == load(None, {}, {})
+
+
+def test_more_spare_workers_than_workers_are_refused(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "[functions]\nspare = 5\nmax_workers = 4")
+    assert (error.key, error.line, error.message) == ("functions.spare", 2, "5 are more than functions.max_workers, 4")
+    assert read(tmp_path, "[functions]\nspare = 4\nmax_workers = 4").functions.max_workers == 4
+
+
+def test_recording_all_calls_is_refused_aloud_since_nothing_would_be_recorded(tmp_path: Path) -> None:
+    error = refusal(tmp_path, '[recording]\nmode = "all"')
+    assert (error.key, error.line, error.message) == ("recording.mode", 2, "'all' is not supported yet")
 
 
 def test_values_that_are_not_built_yet_say_so(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import pytest
 
 from cordboard.config.error import ConfigError
 from cordboard.config.load import load
+from cordboard.contract.records import Description, EventRoute
 from cordboard.contract.release import Release
 from cordboard.edge.control import http as http_module
 from cordboard.edge.control import reload
+from cordboard.edge.control.functions import with_timeout
 from cordboard.edge.control.http import ControlUrl, HttpServer, bind_tcp, health_app, public_app
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.sip_socket import SipSocket
@@ -217,13 +219,25 @@ def test_each_turn_has_one_outcome(caplog: pytest.LogCaptureFixture) -> None:
     assert "a bug in the host" in caplog.text
 
 
+def test_the_configured_timeout_is_that_of_handlers_without_one() -> None:
+    events = (EventRoute("call.alerting", "caller"), EventRoute("call.connected", "caller", timeout=12.0))
+    release = Release("r1", {"f": Description("s", events, on_error="ignore")})
+    timed = with_timeout(release, 2.5)
+    assert (timed.id, timed.functions["f"].scenario, timed.functions["f"].on_error) == ("r1", "s", "ignore")
+    assert [route.timeout for route in timed.functions["f"].events] == [2.5, 12.0]
+    found = timed.route("s", "call.alerting", "caller")
+    assert found is not None
+    assert found[1].timeout == 2.5
+
+
 # --- SIP's socket
 
 
 def test_sip_goes_to_addresses_and_names_and_counts_what_fails() -> None:
     async def run() -> None:
         heard: asyncio.Queue[tuple[bytes, tuple[str, int]]] = asyncio.Queue()
-        sip = SipSocket(lambda data, source: heard.put_nowait((data, source)))
+        unresolved: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        sip = SipSocket(lambda data, source: heard.put_nowait((data, source)), unresolved.put_nowait)
         sip.send(b"before it is open", ("127.0.0.1", 9))
         await sip.open("127.0.0.1", 0)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
@@ -242,6 +256,11 @@ def test_sip_goes_to_addresses_and_names_and_counts_what_fails() -> None:
         sip.send(b"x", ("::1", 5060))
         assert sip.send_errors == errors + 2
         sip.send(b"x", ("nobody.invalid", 5060))
+        assert await asyncio.wait_for(unresolved.get(), PATIENCE) == ("nobody.invalid", 5060)
+        for number in range(100):
+            sip.send(b"x", (f"nobody-{number}.invalid", 5060))
+        assert unresolved.empty()  # a sender in the middle of its work is not called back
+        assert await asyncio.wait_for(unresolved.get(), PATIENCE)
         await sip.close()
         sip.send(b"after the end", ("127.0.0.1", 9))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,7 @@ def test_a_call_s_folder_from_begin_to_end(data: DataDir) -> None:
     files.transcript("s_1", "agent: hello\nthere")
     raw = folder / "recording.raw.wav"
     files.ended(_record(), ({"path": str(raw), "name": "recording", "stereo": False, "hd_audio": True},))
+    files.close()
     assert json.loads((folder / "record.json").read_text())["cause"] == "caller.hangup"
     whole = json.loads((folder / "timeline.json").read_text())
     assert (whole["record"]["session"], len(whole["entries"])) == ("s_1", 1)
@@ -136,7 +138,74 @@ def test_a_call_s_folder_from_begin_to_end(data: DataDir) -> None:
     job = json.loads((data.finish / "s_1.0.json").read_text())
     assert job == {"session": "s_1", "path": str(raw), "name": "recording", "stereo": False, "hd_audio": True}
     assert {_mode(path) for path in folder.iterdir()} == {0o600}
+
+
+def test_a_long_timeline_is_written_off_the_loop_and_before_the_record(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = CallFiles(data, "life-1")
+    files.began("s_1", FACTS)
+    for number in range(2_000):
+        files.timeline("s_1", TimelineEntry(number / 10, "sip", 'says "ü"\r\n', {"n": number}))
+    written: list[tuple[str, int]] = []
+    may_write = threading.Event()
+
+    def slow(path: Path, content: bytes) -> None:
+        assert may_write.wait(10)
+        written.append((path.name, threading.get_ident()))
+        write_atomic(path, content)
+
+    monkeypatch.setattr("cordboard.edge.control.calls.write_atomic", slow)
+    monkeypatch.setattr("cordboard.edge.atomic.write_atomic", slow)
+    files.ended(_record(), ({"path": str(data.calls / "s_1" / "r.raw.wav"), "name": "r"},))
+    assert written == []  # the caller did not wait
+    may_write.set()
     files.close()
+    assert [name for name, _ in written] == ["timeline.json", "record.json", "s_1.0.json"]
+    assert threading.get_ident() not in {thread for _, thread in written}
+    folder = data.calls / "s_1"
+    whole = json.loads((folder / "timeline.json").read_bytes())
+    assert whole["record"] == json.loads((folder / "record.json").read_bytes())
+    assert whole["entries"] == [json.loads(line) for line in (folder / "timeline.jsonl").read_bytes().splitlines()]
+    assert len(whole["entries"]) == 2_000
+
+
+def test_a_call_without_entries_has_a_timeline_all_the_same(data: DataDir) -> None:
+    files = CallFiles(data, "life-1")
+    files.began("s_1", FACTS)
+    files.ended(_record(), ())
+    files.close()
+    assert json.loads((data.calls / "s_1" / "timeline.json").read_bytes())["entries"] == []
+
+
+def test_a_line_that_the_disk_took_half_is_said_and_the_rest_kept(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = CallFiles(data, "life-1")
+    files.began("s_1", FACTS)
+    files.timeline("s_1", TimelineEntry(0.0, "sip", "first"))
+    whole_write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", lambda handle, content: whole_write(handle, content[:9]))
+        files.timeline("s_1", TimelineEntry(1.0, "sip", "cut off"))
+    for what in ("behind it", "last"):
+        files.timeline("s_1", TimelineEntry(2.0, "sip", what))
+    files.ended(_record(), ())
+    files.close()
+    assert caplog.text.count("timeline.jsonl took 9 of") == 1
+    entries = json.loads((data.calls / "s_1" / "timeline.json").read_bytes())["entries"]
+    assert [entry["what"] for entry in entries] == ["first", "a line of this timeline is damaged", "last"]
+
+
+def test_a_mistake_in_the_thread_is_logged(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = CallFiles(data, "life-1")
+    files.began("s_1", FACTS)
+    monkeypatch.setattr("cordboard.edge.control.calls.encode", lambda _: 1 / 0)
+    files.ended(_record(), ())
+    files.close()
+    assert "files of call s_1 cannot be written" in caplog.text
 
 
 def test_a_former_life_s_call_gets_its_record_and_its_recording(data: DataDir) -> None:
@@ -185,8 +254,8 @@ def test_a_full_disk_costs_files_and_not_the_call(
             files.timeline("s_1", TimelineEntry(0.0, "sip", "call"))
     assert caplog.text.count("incomplete") == 1
     files.ended(_record(), ())
-    assert (data.calls / "s_1" / "record.json").exists()
     files.close()
+    assert (data.calls / "s_1" / "record.json").exists()
 
 
 @pytest.mark.parametrize("session", ["../x", "", "a/b", "x" * 81])

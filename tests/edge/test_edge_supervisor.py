@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cordboard.edge.control.process import GOOD_BYE
-from cordboard.edge.supervisor import STOP_CONTROL, STOP_REST
+from cordboard.edge.supervisor import HUNG, STOP_CONTROL, STOP_REST
 
 PATIENCE = 15.0
 """Seconds until a test gives up; every wait ends as soon as its event is there."""
@@ -45,19 +45,23 @@ class Family:
         self.log.touch()
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, patience: tuple[float, float] | None = None, **children: str) -> "subprocess.Popen[str]":
-        """`patience`: other seconds for control and for the rest to end."""
+    def start(
+        self, patience: tuple[float, float] | None = None, *, hung_after: float = HUNG, **children: str
+    ) -> "subprocess.Popen[str]":
+        """`patience`: other seconds for control and for the rest to end; `hung_after`: seconds of silence."""
         specs = []
         for name, code in children.items():
             program = f"NAME = {name!r}\nLOG = {str(self.log)!r}\n{PRELUDE}\n{textwrap.dedent(code)}"
             argv = (sys.executable, "-c", program)
-            first = name.startswith("control")
-            specs.append(f"Child({name!r}, {argv!r}, first_to_end={first}, reports_ready={first})")
+            first, alive = name.startswith("control"), name == "hung"
+            roles = f"first_to_end={first}, reports_ready={first}, reports_alive={alive}"
+            specs.append(f"Child({name!r}, {argv!r}, {roles})")
         main = (
             "import logging, sys\n"
             "from cordboard.edge import supervisor\n"
             "from cordboard.edge.supervisor import Child, Supervisor\n"
             f"supervisor.STOP_CONTROL, supervisor.STOP_REST = {patience or (STOP_CONTROL, STOP_REST)}\n"
+            f"supervisor.HUNG = {hung_after}\n"
             "logging.basicConfig()\n"
             "ready = lambda what: print('ready', what['sip'], what['url'], flush=True)\n"
             f"sys.exit(Supervisor([{', '.join(specs)}], ready).run())\n"
@@ -146,6 +150,53 @@ say(f"start {NAME} {os.getpid()}")
 tell("ready", {"sip": "here", "url": "there"})
 while True: time.sleep(60)
 """
+
+
+HUNG_ONCE = """
+say(f"start {NAME} {os.getpid()}")
+tell("alive", {})
+if len(open(LOG).read().split("start hung")) > 2:
+    while not select.select([0], [], [], 0.1)[0]:
+        tell("alive", {})
+else:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_a_child_that_hangs_is_killed_and_started_again_and_the_others_stay(family: Family) -> None:
+    process = family.start(hung_after=0.6, plane=GOOD, control=GOOD, hung=HUNG_ONCE)
+    family.wait_for("start hung", 2)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready here there\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    assert process.stderr is not None
+    log = process.stderr.read()
+    assert log.count("hung is killed: no report of life; it hangs (time 1 of this edge)") == 1
+    assert (len(family.lines("start plane")), len(family.lines("start control"))) == (1, 1)
+
+
+def test_a_supervisor_that_stood_still_judges_nobody(family: Family) -> None:
+    alive = """
+    say(f"start {NAME} {os.getpid()}")
+    while not select.select([0], [], [], 0.05)[0]:
+        tell("alive", {})
+    """
+    process = family.start(hung_after=1.5, control=GOOD, hung=alive)
+    (started,) = family.wait_for("start hung")
+    hung = int(started.split()[2])
+    family.wait_for("start control")
+    for pid in (hung, process.pid):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(3.0)  # the fault itself: both stand still for longer than a child may be silent
+    os.kill(process.pid, signal.SIGCONT)
+    os.kill(hung, signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    assert process.stderr is not None
+    assert "is killed" not in process.stderr.read()
+    assert len(family.lines("start hung")) == 1
 
 
 def test_the_second_signal_kills(family: Family) -> None:

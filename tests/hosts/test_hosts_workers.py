@@ -27,7 +27,7 @@ from cordboard.hosts.runtime_api import Fault, Response, RuntimeApi
 from cordboard.hosts.snapshot import sweep_snapshots, take_snapshot
 from cordboard.hosts.template import FunctionSpec
 from cordboard.hosts.worker_process import worker_environment
-from cordboard.hosts.workers import WorkerHost
+from cordboard.hosts.workers import STARTS_AT_ONCE, WorkerHost
 
 TEMPLATE = Path(__file__).parent / "template.yaml"
 Lines = list[tuple[str, str, str]]
@@ -185,10 +185,45 @@ def test_sizes_and_names_are_checked_before_a_function_is_asked() -> None:
     run(story)
 
 
+@pytest.mark.parametrize("most", [1, 10])
+def test_as_many_rounds_wait_at_once_as_there_may_be_workers(most: int) -> None:
+    async def story() -> None:
+        lines: Lines = []
+        host = WorkerHost(
+            TEMPLATE,
+            environment={"CORDBOARD_STORAGE": ""},
+            max_workers=most,
+            on_log=lambda *line: lines.append(line),
+        )
+        try:
+            await host.start()
+            tasks = [asyncio.create_task(ask(host, "hang", timeout=30)) for _ in range(most)]
+            await until(lambda: sum(line[2] == "asked to hang" for line in lines) == most)
+            with pytest.raises(FunctionTimeout, match="no worker became free"):
+                await ask(host, "pid", timeout=0.05)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await host.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize(("spare", "most"), [(0, 4), (5, 4)])
+def test_workers_kept_warm_are_among_those_allowed(spare: int, most: int) -> None:
+    with pytest.raises(ValueError, match=f"1 to {most}"):
+        WorkerHost(TEMPLATE, spare=spare, max_workers=most)
+
+
 def test_many_events_share_few_workers() -> None:
     async def story() -> None:
         async with workers() as host:
-            answers = await asyncio.gather(*(ask(host, "pid") for _ in range(100)))
+            before = len(host.pids())
+            tasks = [asyncio.create_task(ask(host, "pid")) for _ in range(100)]
+            await asyncio.sleep(0)
+            assert len(host.pids()) <= before + STARTS_AT_ONCE
+            answers = await asyncio.gather(*tasks)
             assert len({answer["pid"] for answer in answers}) <= 8
 
     run(story)

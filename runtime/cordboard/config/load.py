@@ -122,6 +122,7 @@ class _Reader:
                 template=self._take_path("functions.template", "template.yaml"),
                 timeout=self._take("functions.timeout", values.duration(0.1, 30), "5s"),  # a parked event lives 30 s
                 spare=self._take("functions.spare", values.whole(0, 64), 1),
+                max_workers=self._take("functions.max_workers", values.whole(1, 256), 32),  # each is a Python process
             ),
             agents=Agents(
                 CartesiaAgents(
@@ -259,6 +260,9 @@ class _Reader:
                 near = difflib.get_close_matches(name, names, 1)
                 hint = f"did you mean {near[0]}?" if near else "add it under [[trunks]]"
                 raise self._error(key, f"no trunk is named {name!r}", hint)
+        if config.functions.spare > config.functions.max_workers:
+            more = f"{config.functions.spare} are more than functions.max_workers, {config.functions.max_workers}"
+            raise self._error("functions.spare", more, "keep fewer spare workers, or allow more workers")
         for index, outbound in enumerate(config.outbound):
             if config.trunk(outbound.trunk).uri is None:
                 raise self._error(f"outbound[{index}].trunk", f"{outbound.trunk!r} has no uri", "add uri to the trunk")

@@ -180,9 +180,11 @@ class Functions:
     template: Path
     """The SAM template that lists them."""
     timeout: float
-    """Seconds of one round."""
+    """Seconds of one round of a handler that sets no timeout of its own."""
     spare: int
     """Warm workers kept beside the busy ones, per function."""
+    max_workers: int
+    """Worker processes of one function, busy ones included; further rounds wait."""
 
 
 @dataclass(frozen=True, slots=True)

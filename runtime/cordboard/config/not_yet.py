@@ -39,4 +39,5 @@ NOT_YET: Final[dict[str, tuple[object, ...]]] = {
 NOT_YET_VALUES: Final[dict[str, tuple[str, ...]]] = {
     "functions.host": ("lambda",),
     "storage.backend": ("aws",),
+    "recording.mode": ("all",),
 }

@@ -1,7 +1,8 @@
 """The life line between the supervisor and a child: a socket pair that is the child's standard input.
 
 Its end of file tells the child that the supervisor is gone (DESIGN §6); the child's few reports go the other way as
-lines of JSON: `{"ready": {...}}` once it serves, `{"kill": {"name": ..., "pid": ...}}` for a plane past its lease.
+lines of JSON: `{"ready": {...}}` once it serves, `{"alive": {}}` each second from a child whose loop turns,
+`{"kill": {"name": ..., "pid": ...}}` for a plane past its lease.
 """
 
 import asyncio
@@ -9,11 +10,13 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-MAX_REPORT: Final = 4096  # bytes of one report; the two kinds take some hundred
+MAX_REPORT: Final = 4096  # bytes of one report; the longest kind takes some hundred
+ALIVE_EVERY: Final = 1.0  # seconds between two reports of life; as the heartbeat of planes (DESIGN §1)
 _STDIN: Final = 0
 
 
@@ -64,6 +67,16 @@ class LifeLine:
         if self._on_end is not None:
             on_end, self._on_end = self._on_end, None
             on_end(reason)
+
+
+async def report_alive() -> None:
+    """Say each second that this loop turns; without a supervisor there is nobody to tell."""
+    while stat.S_ISSOCK(os.fstat(_STDIN).st_mode):
+        try:
+            os.write(_STDIN, b'{"alive": {}}\n')
+        except OSError:  # the supervisor is gone; the life line says so
+            return
+        await asyncio.sleep(ALIVE_EVERY)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

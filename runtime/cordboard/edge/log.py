@@ -1,7 +1,12 @@
-"""The edge's own log: one line per entry on stderr, as text or as one JSON object ([log] of cordboard.toml)."""
+"""The edge's own log: one line per entry on stderr, as text or as one JSON object ([log] of cordboard.toml).
+
+Numbers and names come from callers: in text, what a terminal or a reader of lines would obey is escaped, so that no
+caller writes a line of his own. Tracebacks of the edge's own mistakes follow in indented lines.
+"""
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -31,6 +36,15 @@ def write(logger: logging.Logger, level: str, message: str, fields: Mapping[str,
     logger.log(LEVELS[level], "%s", message, extra={"fields": dict(fields)})
 
 
+_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""C0 and C1 controls, line and paragraph separators, and what turns the direction of writing."""
+
+
+def escaped(text: str) -> str:
+    """One line without control characters; each stands as its escape."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 class _Text(logging.Formatter):
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -39,8 +53,11 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         fields = "".join(f" {key}={value}" for key, value in getattr(record, "fields", {}).items())
-        text = f"{clock} {self._process} {record.levelname.lower()}: {record.getMessage()}{fields}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = escaped(f"{clock} {self._process} {record.levelname.lower()}: {record.getMessage()}{fields}")
+        if not record.exc_info:
+            return text
+        trace = self.formatException(record.exc_info).split("\n")  # its last lines may quote a caller
+        return "\n".join([text, *(f"  | {escaped(line)}" for line in trace)])
 
 
 class _Json(_Text):

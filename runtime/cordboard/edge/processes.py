@@ -33,7 +33,11 @@ def children(
         for index in range(count)
     ]
     finisher = Child("finisher", (*_module("finisher"), "--data-dir", str(data.root), *logging))
-    return [*planes, finisher, Child("control", tuple(control), first_to_end=True, reports_ready=True)]
+    return [
+        *planes,
+        finisher,
+        Child("control", tuple(control), first_to_end=True, reports_ready=True, reports_alive=True),
+    ]
 
 
 def run(

@@ -2,6 +2,7 @@
 
 Safe as PID 1: it reaps whatever ends, orphans included. Each child holds one end of a life line as its standard input.
 The first SIGTERM or SIGINT ends control, which says BYE to all calls, then the rest; a second one kills.
+A child that reports its life and then stays silent is hung: it is killed, and started again like the dead.
 Leaves out draining, and any knowledge of what its children do.
 """
 
@@ -26,6 +27,8 @@ BACKOFF_LAST: Final = 5.0  # seconds; a child that cannot live must not take a c
 STEADY: Final = 30.0  # seconds after which a child counts as having lived well
 BOUNCE: Final = 0.2  # seconds in which a repeated signal is the same one: `timeout` and some shells send it twice
 FIRST_READY: Final = 30.0  # seconds for the first start; functions take one or two to import
+HUNG: Final = 15.0  # seconds without a report of life: beyond the lease of 10 s, when its calls are given up anyway
+LATE: Final = 1.0  # seconds that a look may be late; after more the supervisor itself stood still, and nobody is judged
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class Child:
     """Ended before the others: control, which still needs the planes to say good-bye."""
     reports_ready: bool = False
     """Reports `ready` on its life line."""
+    reports_alive: bool = False
+    """Reports `alive` on its life line each second."""
 
 
 class _Running:
@@ -53,6 +58,7 @@ class _Running:
         self.began = 0.0
         self.backoff = BACKOFF_FIRST
         self.start_at: float | None = 0.0
+        self.hung_at: float | None = None
 
 
 class Supervisor:
@@ -63,6 +69,7 @@ class Supervisor:
         self._running = [_Running(child) for child in children]
         self._on_ready = on_ready
         self._was_ready = False
+        self._hangs = 0
         self._selector = selectors.DefaultSelector()
         self._stopping = False
         self._stopping_since = 0.0
@@ -104,12 +111,14 @@ class Supervisor:
         self._pass_deadline(now)
         moments = [each.start_at for each in self._running if each.start_at is not None and not self._stopping]
         moments += [self._deadline] if self._deadline is not None else []
+        moments += [each.hung_at for each in self._running if each.hung_at is not None]
         wait = max(0.0, min(moments) - now) if moments else None
         for key, _ in self._selector.select(wait):
             if key.data is None:
                 self._receive_signals(key.fileobj)
             else:
                 self._receive_report(key.data)
+        self._kill_hung(None if wait is None else now + wait)
         self._reap()
         if self._stopping and not self._ending_rest and not self._alive(first_to_end=True):
             self._end_rest()
@@ -130,6 +139,7 @@ class Supervisor:
             theirs.close()
         each.line, each.received = ours, b""
         each.began, each.start_at = now, None
+        each.hung_at = now + FIRST_READY if each.child.reports_alive else None
         self._selector.register(ours, selectors.EVENT_READ, each)
 
     def _reap(self) -> None:
@@ -147,7 +157,7 @@ class Supervisor:
 
     def _ended(self, each: _Running, code: int) -> None:
         now = time.monotonic()
-        each.process = None
+        each.process, each.hung_at = None, None
         self._close_line(each)
         if self._stopping:
             return
@@ -186,6 +196,8 @@ class Supervisor:
                 continue
             if "ready" in report and each.child.reports_ready:
                 self._ready(each, report["ready"])
+            if "alive" in report and each.hung_at is not None:
+                each.hung_at = time.monotonic() + HUNG
             if "kill" in report:
                 self._kill(report["kill"])
 
@@ -204,6 +216,24 @@ class Supervisor:
             if each.child.name == what.get("name") and each.process and each.process.pid == what.get("pid"):
                 log.error("%s is killed: %s", each.child.name, what.get("reason", ""))
                 os.kill(each.process.pid, signal.SIGKILL)
+
+    def _kill_hung(self, expected: float | None) -> None:
+        """`expected`: when this look was due at the latest. While the edge ends, `_pass_deadline` kills instead."""
+        now = time.monotonic()
+        stood_still = expected is not None and now > expected + LATE
+        for each in self._running:
+            if each.hung_at is None or each.process is None or now < each.hung_at:
+                continue
+            if self._stopping:
+                each.hung_at = None
+            elif stood_still:
+                each.hung_at = now + HUNG
+            else:
+                self._hangs += 1
+                each.hung_at = None
+                silence = "no report of life; it hangs"
+                log.error("%s is killed: %s (time %d of this edge)", each.child.name, silence, self._hangs)
+                os.kill(each.process.pid, signal.SIGKILL)  # a stopped process too dies of it
 
     # --- the end
 

@@ -7,7 +7,7 @@ Leaves out: memory and CPU limits; recycling after a number of events.
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from .snapshot import Snapshot
 from .template import FunctionSpec
 from .worker_process import WorkerProcess, silent
 
-MAX_WORKERS: Final = 8  # processes a function; an event takes about 1 ms, so that waiting is cheaper than memory
+MAX_WORKERS: Final = 32  # processes a function unless configured, 15 MB each: a wait for a CRM holds one
+STARTS_AT_ONCE: Final = 4  # of a function: importing takes a core for tenths of a second, most rounds are over sooner
 FIRST_BACKOFF: Final = 0.1  # seconds before a worker that died at its start is started again; doubled each time
 MAX_BACKOFF: Final = 5.0  # seconds; a fixed file is picked up by a reload, not by waiting
 
@@ -31,18 +32,23 @@ class WorkerHost(ReleasingHost):
         *,
         environment: Mapping[str, str] | None = None,
         spare: int = 1,
+        max_workers: int = MAX_WORKERS,
         on_log: OnLog = silent,
     ) -> None:
-        """`spare`: idle workers kept warm for each function, 1 to MAX_WORKERS."""
-        if not 1 <= spare <= MAX_WORKERS:
-            raise ValueError(f"spare={spare}: 1 to {MAX_WORKERS}")
+        """`max_workers`: processes of a function of a release; `spare`: idle ones kept warm, 1 to `max_workers`."""
+        if not 1 <= spare <= max_workers:
+            raise ValueError(f"spare={spare}: 1 to {max_workers}")
         super().__init__(template)
         self._environment = dict(environment or {})
         self._spare = spare
+        self._max_workers = max_workers
         self._on_log = on_log
 
     def _open(self, snapshot: Snapshot) -> "_Workers":
-        return _Workers(snapshot, self._environment, self._spare, self._on_log)
+        return _Workers(snapshot, self._pool)
+
+    def _pool(self, spec: FunctionSpec) -> "Pool":
+        return Pool(spec, self._environment, self._spare, self._max_workers, self._on_log)
 
     def pids(self) -> list[int]:
         """Process ids of all workers, of old releases too."""
@@ -57,10 +63,10 @@ class WorkerHost(ReleasingHost):
 
 
 class _Workers:
-    def __init__(self, snapshot: Snapshot, environment: Mapping[str, str], spare: int, on_log: OnLog) -> None:
+    def __init__(self, snapshot: Snapshot, pool_of: Callable[[FunctionSpec], "Pool"]) -> None:
         self._numbers = itertools.count(1)
         self._release = snapshot.id
-        self.pools = {spec.name: Pool(spec, environment, spare, on_log) for spec in snapshot.functions}
+        self.pools = {spec.name: pool_of(spec) for spec in snapshot.functions}
         for pool in self.pools.values():
             pool.fill()
 
@@ -87,11 +93,14 @@ class _Workers:
 class Pool:
     """The workers of one function of one release."""
 
-    def __init__(self, spec: FunctionSpec, environment: Mapping[str, str], spare: int, on_log: OnLog) -> None:
+    def __init__(
+        self, spec: FunctionSpec, environment: Mapping[str, str], spare: int, max_workers: int, on_log: OnLog
+    ) -> None:
         self.workers: set[WorkerProcess] = set()
         self._spec = spec
         self._environment = environment
         self._spare = spare
+        self._max_workers = max_workers
         self._on_log = on_log
         self._waiting: deque[asyncio.Future[WorkerProcess]] = deque()
         self._failures = 0
@@ -104,7 +113,9 @@ class Pool:
         if self._closed or self._retry is not None:
             return
         free = sum(worker.state in ("idle", "starting") and worker not in self._taken for worker in self.workers)
-        for _ in range(min(self._spare + len(self._waiting) - free, MAX_WORKERS - len(self.workers))):
+        starting = sum(worker.state == "starting" for worker in self.workers)
+        wanted = self._spare + len(self._waiting) - free
+        for _ in range(min(wanted, self._max_workers - len(self.workers), STARTS_AT_ONCE - starting)):
             worker = WorkerProcess(self._spec, self._environment, self._on_log, self._changed)
             self.workers.add(worker)
             worker.start()
@@ -161,6 +172,7 @@ class Pool:
         if worker.state == "idle":
             self._failures = 0
             self._hand_over()
+            self.fill()
             return
         self.workers.discard(worker)
         if self._closed:

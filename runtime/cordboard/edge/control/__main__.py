@@ -18,17 +18,18 @@ from cordboard.config.error import ConfigError
 from cordboard.config.load import load
 from cordboard.config.model import Config, Endpoint
 from cordboard.config.references import reveal
+from cordboard.contract.release import Release
 from cordboard.edge import log as edge_log
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
-from cordboard.edge.control.functions import FunctionsBroken, function_host
+from cordboard.edge.control.functions import FunctionsBroken, function_host, with_timeout
 from cordboard.edge.control.http import HttpServer, bind_tcp, health_app, public_app
 from cordboard.edge.control.keys import KEY_BYTES, KeyUnusable, load_control_key
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
 from cordboard.edge.control.reload import watch
 from cordboard.edge.data_dir import DataDir
-from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report
+from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report, report_alive
 from cordboard.edge.settle import own_address, settle
 from cordboard.session.engine import ControlEngine
 from cordboard.storage.interface import SecretNotFound
@@ -77,6 +78,8 @@ async def _run(config: Config, *, reload: bool) -> None:
     async with AsyncExitStack() as stack:
         life_line = LifeLine(loop, end)
         stack.callback(life_line.close)
+        alive = loop.create_task(report_alive())
+        stack.callback(alive.cancel)
         store = stack.enter_context(SecretStore(data.secrets))
         life = secrets.token_hex(8)
         calls = CallFiles(data, life)
@@ -87,7 +90,7 @@ async def _run(config: Config, *, reload: bool) -> None:
         assert public_url is not None  # settle
         engine = ControlEngine(
             config=config,
-            release=release,
+            release=with_timeout(release, config.functions.timeout),
             resolve_secret=_resolver(store),
             rng=random.SystemRandom(),  # tags, branches and tokens must not be guessed
             now=loop.time(),
@@ -119,7 +122,11 @@ async def _run(config: Config, *, reload: bool) -> None:
         former = loop.create_task(_end_former_lives(calls, config.edge.lease + FORMER_LIFE))
         stack.callback(former.cancel)
         if reload:
-            watching = loop.create_task(watch(config.functions.template, host, control.set_release))
+
+            def on_release(release: Release) -> None:
+                control.set_release(with_timeout(release, config.functions.timeout))
+
+            watching = loop.create_task(watch(config.functions.template, host, on_release))
             stack.callback(watching.cancel)
         if not await _ready(control, ended):
             if ended.is_set():

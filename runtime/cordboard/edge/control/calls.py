@@ -1,14 +1,18 @@
 """The folder of each call: facts, timeline, transcript, record, and its recordings on their way to the finisher.
 
-While a call lives its timeline grows line by line (`timeline.jsonl`); at its end `record.json` and `timeline.json`
-appear whole. A call whose control died gets its record from the next one. Leaves out redaction: the engine did it.
+While a call lives its timeline grows line by line (`timeline.jsonl`); at its end `timeline.json`, then `record.json`
+appear whole, then its recordings go to the finisher: who sees a record finds the timeline too. A thread writes them,
+one call after the other, for a long timeline takes longer than a caller should wait. A call whose control died gets
+its record from the next one. Leaves out redaction: the engine did it.
 """
 
+import errno
 import json
 import logging
 import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,9 +37,12 @@ class CallFiles:
         self._life = life
         self._open: dict[tuple[str, str], int] = {}
         self._failed: set[str] = set()
+        self._own: set[str] = set()
+        self._thread = ThreadPoolExecutor(1, "call-files")
 
     def began(self, session: str, facts: Mapping[str, Any]) -> None:
         """Make the folder with `facts.json`."""
+        self._own.add(session)
         try:
             folder = private_directory(self._folder(session))
             write_json(folder / "facts.json", {**facts, "life": self._life})
@@ -52,30 +59,35 @@ class CallFiles:
         self._append(session, "transcript.txt", text.replace("\n", " "))
 
     def ended(self, record: CallEnded, recordings: tuple[Mapping[str, Any], ...]) -> None:
-        """Write the record and the whole timeline, queue the recordings.
+        """Have the whole timeline and the record written, and the recordings queued; `close` waits for it.
 
         A call of a former life waits for `end_former_lives`: its files still lack what a plane may be writing.
         """
-        facts = _read_facts(self._data.calls / record.session)
-        if facts is None or facts.get("life") == self._life:
-            self._finish(record, recordings)
-
-    def _finish(self, record: CallEnded, recordings: tuple[Mapping[str, Any], ...]) -> None:
         session = record.session
         for name in ("timeline.jsonl", "transcript.txt"):
             handle = self._open.pop((session, name), None)
             if handle is not None:
                 os.close(handle)
-        self._failed.discard(session)
+        if session in self._own or not (self._data.calls / session / "facts.json").exists():
+            damaged = session in self._failed
+            self._own.discard(session)
+            self._failed.discard(session)
+            self._thread.submit(self._finish, record, recordings, damaged=damaged)
+
+    def _finish(self, record: CallEnded, recordings: tuple[Mapping[str, Any], ...], *, damaged: bool) -> None:
+        """`damaged`: lines of the timeline may be cut off."""
+        session = record.session
         try:
             folder = private_directory(self._folder(session))
             body = encode(record)
+            write_atomic(folder / "timeline.json", _whole_timeline(body, folder, damaged=damaged))
             write_json(folder / "record.json", body)
-            write_atomic(folder / "timeline.json", _whole_timeline(body, folder))
             for number, recording in enumerate(recordings):
                 self._queue(session, number, recording)
         except OSError as error:
             self._complain(session, error)
+        except Exception:  # a thread's mistake would be seen by nobody
+            log.exception("files of call %s cannot be written", session)
 
     def end_former_lives(self) -> list[str]:
         """Give each call that another life left without a record one, and queue its recordings; their ids.
@@ -93,12 +105,14 @@ class CallFiles:
                 {"path": str(path), "name": path.name.removesuffix(RAW_SUFFIX), "stereo": True, "hd_audio": False}
                 for path in sorted(folder.glob(f"*{RAW_SUFFIX}"))
             )
-            self._finish(_lost(folder.name, facts, tuple(f"{each['name']}.wav" for each in raw)), raw)
+            lost = _lost(folder.name, facts, tuple(f"{each['name']}.wav" for each in raw))
+            self._finish(lost, raw, damaged=True)
             ended.append(folder.name)
         return ended
 
     def close(self) -> None:
-        """Close what is open."""
+        """Wait until the files of all ended calls are written; close what is open."""
+        self._thread.shutdown()
         for handle in self._open.values():
             os.close(handle)
         self._open.clear()
@@ -109,7 +123,10 @@ class CallFiles:
             if handle is None:
                 handle = os.open(self._folder(session) / name, _APPEND, FILE_MODE)
                 self._open[session, name] = handle
-            os.write(handle, line.encode() + b"\n")
+            whole = line.encode() + b"\n"
+            written = os.write(handle, whole)
+            if written < len(whole):
+                raise OSError(errno.ENOSPC, f"{name} took {written} of {len(whole)} bytes")
         except OSError as error:
             self._complain(session, error)
 
@@ -127,16 +144,25 @@ class CallFiles:
         return self._data.calls / session
 
 
-def _whole_timeline(record: object, folder: Path) -> bytes:
-    entries: list[object] = []
+_DAMAGED: Final = b'{"at":0.0,"kind":"log","what":"a line of this timeline is damaged","data":{}}'
+
+
+def _whole_timeline(record: object, folder: Path, *, damaged: bool) -> bytes:
+    """One JSON document of record and entries, an entry a line; the lines are read only where some may be damaged."""
     path = folder / "timeline.jsonl"
-    if path.exists():
-        for line in path.read_bytes().splitlines():
-            try:
-                entries.append(json.loads(line))
-            except ValueError:  # the half line of a life that was killed
-                entries.append({"at": 0.0, "kind": "log", "what": "a line of this timeline is damaged", "data": {}})
-    return json.dumps({"record": record, "entries": entries}, ensure_ascii=False, indent=1).encode() + b"\n"
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    if damaged:  # the half line of a life that was killed, or of a full disk
+        lines = [line if _is_json(line) else _DAMAGED for line in lines]
+    head = json.dumps(record, ensure_ascii=False).encode()
+    return b'{"record": ' + head + b', "entries": [\n' + b",\n".join(lines) + b"\n]}\n"
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_facts(folder: Path) -> dict[str, Any] | None:

@@ -4,14 +4,20 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Final
 
 from cordboard.config.model import Config
+from cordboard.contract.records import Description, EventRoute
 from cordboard.contract.release import Release
 from cordboard.edge.control.turns import FunctionHost
 from cordboard.edge.data_dir import DataDir
 from cordboard.hosts.errors import FunctionError, ReleaseError, TemplateError
 
 log = logging.getLogger("cordboard.functions")
+
+
+_UNSAID: Final = EventRoute("").timeout  # seconds in a description of a handler without `timeout=`
 
 
 class FunctionsBroken(Exception):
@@ -33,6 +39,16 @@ async def function_host(config: Config, data: DataDir) -> AsyncIterator[tuple[Fu
             await host.close()
 
 
+def with_timeout(release: Release, seconds: float) -> Release:
+    """The release whose handlers without a timeout of their own get [functions].timeout."""
+
+    def described(description: Description) -> Description:
+        events = (replace(each, timeout=seconds) if each.timeout == _UNSAID else each for each in description.events)
+        return replace(description, events=tuple(events))
+
+    return Release(release.id, {name: described(each) for name, each in release.functions.items()})
+
+
 def _open(config: Config, data: DataDir, stack: ExitStack) -> FunctionHost:
     if config.functions.host == "in_process":
         from cordboard.hosts.in_process import InProcessHost
@@ -52,6 +68,7 @@ def _open(config: Config, data: DataDir, stack: ExitStack) -> FunctionHost:
             "CORDBOARD_SECRETS": f"sqlite:{data.secrets}",
         },
         spare=max(1, config.functions.spare),
+        max_workers=config.functions.max_workers,
         on_log=_log_line,
     )
 

@@ -37,7 +37,7 @@ from cordboard.session.effects import (
 )
 
 RETRY_TIMER: Final = 0.1  # seconds after a failed timer: one that stays due must not take the whole core
-GOOD_BYE: Final = 6.0  # seconds for all calls to end at shutdown; the supervisor kills after 8
+GOOD_BYE: Final = 7.5  # seconds for all calls to end at shutdown, silent peers given up; the supervisor kills after 8
 FORMER_LIFE: Final = 2.0  # seconds beyond the lease after which no plane writes for a former life
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Engine(Protocol):
     """What the process needs of `session.engine.ControlEngine`."""
 
     def receive_datagram(self, data: bytes, source: Address, now: float) -> None: ...
+    def send_failed(self, address: Address, now: float) -> None: ...
     def plane_connected(self, index: int, now: float) -> None: ...
     def plane_lost(self, index: int, reason: str, now: float) -> None: ...
     def receive_link(self, index: int, line: bytes, now: float) -> None: ...
@@ -93,7 +94,7 @@ class ControlProcess:
         self._engine = engine
         self._around = around
         self._turns = Turns(around.host, self)
-        self.sip = SipSocket(self._on_datagram)
+        self.sip = SipSocket(self._on_datagram, self._send_failed)
         self.control_url = ControlUrl(self)
         self.links: PlaneLinks | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -147,6 +148,10 @@ class ControlProcess:
 
     def _on_datagram(self, data: bytes, source: Address) -> None:
         self._engine.receive_datagram(data, source, self._loop.time())
+        self._drain()
+
+    def _send_failed(self, address: Address) -> None:
+        self._engine.send_failed(address, self._loop.time())
         self._drain()
 
     def plane_connected(self, index: int) -> None:

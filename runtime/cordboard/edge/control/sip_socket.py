@@ -1,6 +1,7 @@
 """The UDP socket of SIP (RFC 3261 section 18).
 
-Host names (of trunks) are resolved by the loop's threads and remembered for a minute. Leaves out TCP, TLS and SRV.
+Host names (of trunks) are resolved by the loop's threads and remembered for a minute; what is sent to a name that is
+not found has failed at once. Leaves out TCP, TLS and SRV.
 """
 
 import asyncio
@@ -20,10 +21,13 @@ log = logging.getLogger(__name__)
 
 
 class SipSocket(asyncio.DatagramProtocol):
-    """Datagrams in by `on_datagram(data, source)`, out by `send`."""
+    """Datagrams in by `on_datagram(data, source)`, out by `send`; `on_unresolved(address)`: its name is not found."""
 
-    def __init__(self, on_datagram: Callable[[bytes, Address], None]) -> None:
+    def __init__(
+        self, on_datagram: Callable[[bytes, Address], None], on_unresolved: Callable[[Address], None] = lambda _: None
+    ) -> None:
         self._on_datagram = on_datagram
+        self._on_unresolved = on_unresolved
         self._transport: asyncio.DatagramTransport | None = None
         self._family = socket.AF_INET
         self._closed = asyncio.get_running_loop().create_future()
@@ -58,6 +62,7 @@ class SipSocket(asyncio.DatagramProtocol):
             self._send_to(data, known[1], port)
         elif len(self._resolving) >= _MAX_RESOLVING:
             self.error_received(OSError(f"too many names to resolve before {host}"))
+            loop.call_soon(self._on_unresolved, address)  # the sender is in the middle of its work
         else:
             task = loop.create_task(self._resolve(data, host, port))
             self._resolving.add(task)
@@ -70,6 +75,7 @@ class SipSocket(asyncio.DatagramProtocol):
         except (OSError, UnicodeError) as error:
             log.warning("the SIP host %s cannot be resolved: %s", host, error)
             self.send_errors += 1
+            self._on_unresolved((host, port))
             return
         address = str(found[0][4][0])
         self._names[host] = (loop.time() + _NAME_LIFE, address)
