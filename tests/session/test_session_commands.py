@@ -256,7 +256,7 @@ def test_two_live_things_never_bear_one_name() -> None:
 
 
 def test_an_agent_that_speaks_another_protocol_is_not_supported() -> None:
-    bench = on_digit(awaited("agent.create", "agent", **{**CREATE, "version": "2026-08-14"}))
+    bench = on_digit(awaited("agent.create", "agent", **{**CREATE, "version": "2024-01-01"}))
     digit(bench)
     assert outcome(bench) == ("failed", "not_supported")
 

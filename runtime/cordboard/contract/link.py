@@ -173,7 +173,7 @@ class AgentOpen:
     """The resolved key; never written anywhere."""
     version: str
     """cartesia_version."""
-    input_format: Literal["mulaw_8000", "pcm_16000"] = "mulaw_8000"
+    input_format: Literal["mulaw_8000", "pcm_16000", "pcm_24000", "pcm_44100"] = "mulaw_8000"
     """Audio format of both directions."""
     confirm: str | None = None
     """Done when open."""
@@ -205,6 +205,25 @@ class AgentSend:
     """Unit id."""
     metadata: Mapping[str, Any]
     """Any JSON object."""
+    confirm: str | None = None
+    """Done when written."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class AgentToolResult:
+    """The result of a client tool that the agent called."""
+
+    agent: str
+    """Unit id."""
+    id: str
+    """The service's id of the call."""
+    result: str
+    """JSON text."""
+    is_error: bool = False
+    """The result says what went wrong."""
+    error_type: str | None = None
+    """A word for it."""
     confirm: str | None = None
     """Done when written."""
 
@@ -345,6 +364,14 @@ class AgentSaid:
     """Payload."""
     at: float = 0.0
     """Monotonic seconds of its arrival."""
+    role: str = ""
+    """For turn events: assistant or user, whatever the wire calls it."""
+    turn: str = ""
+    """For turn events of the assistant: the turn's id."""
+    text: str = ""
+    """For the end of such a turn: what was said."""
+    interrupted: bool = False
+    """It was cut short."""
 
 
 @_message

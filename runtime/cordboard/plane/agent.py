@@ -7,14 +7,20 @@ so that its idle timer and its voice detection see an unbroken stream (cartesia-
 import random
 from typing import Literal
 
-from cordboard.agents.line import LineConnection, State
+from cordboard.agents.connection import AgentConnection, connect
+from cordboard.agents.state import State
 from cordboard.contract.link import AgentOpen
-from cordboard.media.chain import L16_16000, PCMU_8000, Format
+from cordboard.media.chain import L16_16000, L16_24000, L16_44100, PCMU_8000, Format
 
 from .cord import WAIT_FOR_ROUTE, Cord
 from .ledger import Reason
 
-FORMS: dict[str, Format] = {"mulaw_8000": PCMU_8000, "pcm_16000": L16_16000}
+FORMS: dict[str, Format] = {
+    "mulaw_8000": PCMU_8000,
+    "pcm_16000": L16_16000,
+    "pcm_24000": L16_24000,
+    "pcm_44100": L16_44100,
+}
 
 HOLD_BACK = 0.2
 """Seconds of caller audio kept before the ack, the newest (DESIGN §1)."""
@@ -50,11 +56,11 @@ class Agent:
     def __init__(self, message: AgentOpen, rng: random.Random, now: float, connect_timeout: float) -> None:
         self.unit = message.agent
         self.session, _, self.name = message.agent.partition("/")
-        self.line = LineConnection(
+        self.line: AgentConnection = connect(
+            message.version,
             base_url=message.base_url,
             agent_id=message.agent_id,
             api_key=message.api_key,
-            version=message.version,
             input_format=message.input_format,
             rng=rng,
             now=now,
@@ -76,11 +82,11 @@ class Agent:
         self.last_audio = 0.0
         self.closed = False
         self.flooded = False
+        """Audio was dropped as overflow."""
         self.untold = 0
         """Messages that control was not told."""
         self._allowance = MESSAGE_BURST
         self._allowed_at = now
-        """Audio was dropped as overflow."""
         self._turn_began = 0.0
         self._sounding = 0.0
         """When its queue was last seen not empty."""

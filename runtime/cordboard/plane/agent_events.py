@@ -7,7 +7,7 @@ from cordboard.agents import events
 from cordboard.contract import link
 
 from . import effects
-from .agent import MESSAGE_RATE, Agent
+from .agent import MAX_TEXT, MESSAGE_RATE, Agent
 from .board import Board
 from .cord import FLOOD_SECONDS
 
@@ -85,11 +85,17 @@ class AgentEvents:
             case events.TurnStarted():
                 if event.role == "assistant":
                     agent.turn_event("started", event.id, at)
-                self._tell_control(agent, "agent.turn_started", event.data, at)
+                self._tell_control(agent, "agent.turn_started", event.data, at, role=event.role, turn=agent.turn)
             case events.TurnEnded():
                 if event.role == "assistant":
                     agent.turn_event("ended", event.id, at)
-                self._tell_control(agent, "agent.turn_ended", event.data, at)
+                turn = {"role": event.role, "turn": agent.turn, "text": event.text[:MAX_TEXT]}
+                interrupted = event.interrupted
+                self._tell_control(agent, "agent.turn_ended", event.data, at, **turn, interrupted=interrupted)
+            case events.ToolCall():
+                call: dict[str, Any] = {"id": event.id, "name": event.name, "parameters": event.parameters}
+                call["expects_response"] = event.expects_response
+                self._tell_control(agent, "agent.tool_call", call, at)
             case events.TextDelta():
                 agent.text_delta(event.text)  # not told word by word: the text stands in turn_ended
             case events.ErrorMessage():
@@ -100,14 +106,14 @@ class AgentEvents:
             case events.Closed():
                 self._closed(agent, event, now)
 
-    def _tell_control(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float) -> None:
+    def _tell_control(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float, **turn: Any) -> None:
         """A message for control; an agent that sends more than a call can need is heard in part, and that is noted."""
         if type_ != "agent.ack" and not agent.may_tell(at):
             if agent.untold == 1:
                 problem = {"agent": agent.name, "limit_per_s": MESSAGE_RATE}
                 self._board.note(agent.session, "agent", "the agent floods: messages are dropped", problem, at)
             return
-        self._board.send(link.AgentSaid(agent.unit, type_, data, at))
+        self._board.send(link.AgentSaid(agent.unit, type_, data, at, **turn))
 
     def _closed(self, agent: Agent, event: events.Closed, now: float) -> None:
         board = self._board

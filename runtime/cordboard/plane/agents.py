@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cordboard.agents.line import UnsupportedFormat, WrongState
-from cordboard.agents.line_messages import NotJson
-from cordboard.agents.websocket import BadAddress
+from cordboard.agents.state import NotSupported, WrongState
 from cordboard.contract import link
 
 from . import effects
@@ -27,6 +25,7 @@ class Agents:
             link.AgentOpen: self._open,
             link.AgentBegin: self._begin,
             link.AgentSend: self._send,
+            link.AgentToolResult: self._tool_result,
             link.AgentDigits: self._digits,
             link.AgentClear: self._clear,
             link.AgentClose: self._close,
@@ -133,7 +132,7 @@ class Agents:
             return
         try:
             agent = Agent(message, self._board.rng, now, self._connect_timeout)
-        except (BadAddress, UnsupportedFormat, ValueError) as error:
+        except ValueError as error:  # BadAddress, UnsupportedFormat, UnknownVersion
             self._board.fail(message.confirm, "invalid", str(error))
             self._board.send(link.AgentGone(message.agent, 1006, str(error), "error", False))
             return
@@ -155,6 +154,14 @@ class Agents:
     def _send(self, message: link.AgentSend, now: float) -> None:
         agent = self._try(message.agent, message.confirm, lambda agent: agent.line.custom(message.metadata, now))
         self._written(agent, message.confirm, now)
+
+    def _tool_result(self, message: link.AgentToolResult, now: float) -> None:
+        def answer(agent: Agent) -> None:
+            agent.line.tool_result(
+                message.id, message.result, is_error=message.is_error, error_type=message.error_type, now=now
+            )
+
+        self._written(self._try(message.agent, message.confirm, answer), message.confirm, now)
 
     def _digits(self, message: link.AgentDigits, now: float) -> None:
         def send(agent: Agent) -> None:
@@ -185,7 +192,10 @@ class Agents:
             return None
         try:
             act(agent)
-        except (WrongState, UnsupportedFormat, NotJson, ValueError) as error:
+        except NotSupported as error:
+            self._board.fail(confirm, "not_supported", str(error))
+            return None
+        except (WrongState, ValueError) as error:  # UnsupportedFormat, BadVariable, NotJson
             self._board.fail(confirm, "invalid", str(error))
             return None
         return agent

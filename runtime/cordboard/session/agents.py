@@ -1,8 +1,8 @@
 """A session's agents: opened, started, spoken with, and closed exactly once."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cordboard.agents.connection import SPOKEN_VERSIONS, UnknownVersion
 from cordboard.contract import link
 from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, Digits, SecretReference
 from cordboard.contract.events import EVENTS, AgentEvent, MediaChange, WebSocketClose
@@ -13,9 +13,6 @@ from .steps import Step
 
 if TYPE_CHECKING:
     from .session import Session
-
-LINE_VERSIONS = ("2025-04-16",)
-"""cartesia_version values that speak the Line socket (cartesia-protocols §1)."""
 
 
 class Agents:
@@ -47,9 +44,8 @@ class Agents:
         name = step.command.target or "agent"
         if not session.name_is_free(step, name):
             return
-        if args.version not in LINE_VERSIONS:
-            versions = ", ".join(LINE_VERSIONS)
-            step.fail("not_supported", f"cartesia_version {args.version} is not spoken yet; spoken: {versions}")
+        if args.version not in SPOKEN_VERSIONS:
+            step.fail("not_supported", str(UnknownVersion(args.version)))
             return
         key = self._key(args.api_key, step)
         if key is None:
@@ -156,7 +152,7 @@ class Agents:
         if agent is None:
             return
         data = dict(message.data)
-        self._transcribe(agent, message.type, data, message.at)
+        self._transcribe(agent, message)
         if agent.privacy:
             data = {key: value for key, value in data.items() if key in ("event", "stream_id")}
         type_ = message.type if message.type in EVENTS else "agent.unknown"
@@ -191,19 +187,15 @@ class Agents:
         if agent is not None and not agent.privacy:
             self._session.transcript.turn_ended(agent.unit, agent.name, message.turn, message.text, True, message.at)
 
-    def _transcribe(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float) -> None:
-        kind = type_.removeprefix("agent.")
-        turn = data.get(kind)
-        if kind not in ("turn_started", "turn_ended") or agent.privacy or not isinstance(turn, Mapping):
+    def _transcribe(self, agent: Agent, message: link.AgentSaid) -> None:
+        if message.role != "assistant" or agent.privacy:
             return
-        if turn.get("role") != "assistant":
-            return
-        number = str(turn.get("id", ""))
-        if kind == "turn_started":
-            self._session.transcript.turn_started(agent.unit, number, at)
+        if message.type == "agent.turn_started":
+            self._session.transcript.turn_started(agent.unit, message.turn, message.at)
         else:
-            cut = turn.get("was_interrupted") is True
-            self._session.transcript.turn_ended(agent.unit, agent.name, number, str(turn.get("text", "")), cut, at)
+            self._session.transcript.turn_ended(
+                agent.unit, agent.name, message.turn, message.text, message.interrupted, message.at
+            )
 
     # --- parts
 
