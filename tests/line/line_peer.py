@@ -87,3 +87,30 @@ async def calling(server: LineServer, agent: str = "a", query: str = "") -> Asyn
     url = f"ws://127.0.0.1:{server.port}/agents/stream/{agent}{query}"
     async with connect(url, additional_headers=HEADERS, compression=None, ping_interval=None, proxy=None) as socket:
         yield Peer(socket)
+
+
+class ManagedPeer(Peer):
+    """One client of the Managed wire."""
+
+    async def create(self, audio: Mapping[str, Any] | None = None, **fields: Any) -> None:
+        """Send `session_create`."""
+        await self.send({"type": "session_create", "audio": audio or {"input_format": "mulaw_8000"}, **fields})
+
+    async def audio(self, payload: bytes, times: int = 1) -> None:
+        """Send the caller's audio."""
+        for _ in range(times):
+            await self.send({"type": "audio_input", "audio": base64.b64encode(payload).decode()})
+
+    async def answer(self, call: Mapping[str, Any], result: str, **fields: Any) -> None:
+        """Answer a client tool."""
+        id = call["tool_call_id"]
+        await self.send({"type": "client_tool_result", "tool_call_id": id, "result": result, **fields})
+
+
+@asynccontextmanager
+async def calling_managed(server: LineServer, agent: str = "a", *, token: str = "") -> AsyncIterator[ManagedPeer]:
+    """An open socket to a Managed agent; with a browser's token in place of a key when one is given."""
+    url = f"ws://127.0.0.1:{server.port}/v1/agents/websocket/{agent}?cartesia_version=2026-08-14"
+    url, headers = (f"{url}&access_token={token}", {}) if token else (url, {"X-API-Key": "sk_key"})
+    async with connect(url, additional_headers=headers, compression=None, ping_interval=None, proxy=None) as socket:
+        yield ManagedPeer(socket)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
-
 import pytest
 
+from cordboard.agents.connection import SPOKEN_VERSIONS
 from cordboard.agents.events import (
     Acked,
-    AgentEvent,
     Audio,
     Clear,
     Closed,
@@ -26,95 +20,12 @@ from cordboard.agents.events import (
     TurnEnded,
     TurnStarted,
 )
-from cordboard.agents.line import LineConnection
 from cordboard.agents.state import InputFormat
-from cordboard.line.server import LineServer
 from cordboard.media.analysis import dominant_tone
-from cordboard.media.chain import L16_16000, PCMU_8000, decode
+from cordboard.media.chain import L16_16000, L16_24000, L16_44100, PCMU_8000, Format, decode
 
-from .line_peer import LIMIT, LOUD, SILENCE, serving
-
-E = TypeVar("E", bound=AgentEvent)
-
-
-class Shell:
-    """The smallest possible shell: moves bytes between a LineConnection and a TCP stream."""
-
-    def __init__(self, line: LineConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.line = line
-        self.events: list[AgentEvent] = []
-        self._reader = reader
-        self._writer = writer
-
-    @property
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def flush(self) -> None:
-        """Write what the protocol wants written."""
-        for data in self.line.data_to_send(self.now):
-            if data:
-                self._writer.write(data)
-            elif self._writer.can_write_eof():
-                self._writer.write_eof()
-
-    async def next(self) -> AgentEvent:
-        """Return the next event."""
-        while (event := self.line.next_event()) is None:
-            try:
-                data = await self._reader.read(65536)
-            except ConnectionResetError as exc:
-                self.line.connection_lost(str(exc), self.now)
-                continue
-            if data:
-                self.line.receive_data(data, self.now)
-            else:
-                self.line.receive_eof(self.now)
-            self.flush()
-        self.events.append(event)
-        return event
-
-    async def until(self, kind: type[E]) -> E:
-        """Return the next event of a kind."""
-        while True:
-            event = await self.next()
-            if isinstance(event, kind):
-                return event
-
-
-@asynccontextmanager
-async def connected(
-    server: LineServer, agent: str = "a", input_format: InputFormat = "mulaw_8000"
-) -> AsyncIterator[Shell]:
-    line = LineConnection(
-        base_url=f"ws://127.0.0.1:{server.port}",
-        agent_id=agent,
-        api_key="sk_test",
-        input_format=input_format,
-        rng=random.Random(5),
-        now=asyncio.get_running_loop().time(),
-    )
-    reader, writer = await asyncio.open_connection(line.host, line.port)
-    shell = Shell(line, reader, writer)
-    line.connected(shell.now)
-    shell.flush()
-    try:
-        yield shell
-    finally:
-        writer.close()
-        try:
-            await writer.wait_closed()
-        except ConnectionResetError:
-            assert any(isinstance(event, Closed) and event.by == "network" for event in shell.events)
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(LIMIT):
-            await test
-
-    asyncio.run(limited())
-
+from .agent_shell import connected, run
+from .line_peer import LOUD, SILENCE, serving
 
 SCRIPT = """
 [agents.a]
@@ -192,24 +103,30 @@ def test_a_whole_call() -> None:
     run(test())
 
 
-def test_pcm_both_ways_cut_anywhere() -> None:
+PCM: list[tuple[InputFormat, Format]] = [("pcm_16000", L16_16000), ("pcm_24000", L16_24000), ("pcm_44100", L16_44100)]
+
+
+@pytest.mark.parametrize("version", SPOKEN_VERSIONS)
+@pytest.mark.parametrize(("input_format", "form"), PCM)
+def test_pcm_both_ways_cut_anywhere(input_format: InputFormat, form: Format, version: str) -> None:
     async def test() -> None:
         text = "[agents.a]\ngreeting = {tone = {hz = 440, seconds = 0.2}}\nodd_chunks = true\n"
-        async with serving(text) as server, connected(server, input_format="pcm_16000") as shell:
+        async with serving(text) as server, connected(server, input_format=input_format, version=version) as shell:
             await shell.until(Opened)
             shell.line.start(metadata={}, now=shell.now)
             shell.flush()
             await shell.until(Acked)
             await shell.until(TurnEnded)
             audio = b"".join(event.payload for event in shell.events if isinstance(event, Audio))
-            assert len(audio) == 6400
-            assert abs(dominant_tone(decode(audio, L16_16000), 16000).hz - 440) < 5
+            assert len(audio) == form.rate * 2 // 5
+            assert abs(dominant_tone(decode(audio, form), form.rate).hz - 440) < 5
             shell.line.send_audio(b"\x01\x00" * 320, shell.now)
             shell.line.close(now=shell.now)
             shell.flush()
             await shell.until(Closed)
             await server.calls[0].finished.wait()
             assert bytes(server.calls[0].audio_in) == b"\x01\x00" * 320
+            assert not [event for event in shell.events if isinstance(event, ErrorMessage)]
 
     run(test())
 
