@@ -13,15 +13,33 @@ from cordboard.contract.release import Release
 from cordboard.edge.control import __main__ as control
 from cordboard.edge.data_dir import DataDir
 
-RELEASE = Release("r1", {"answering": Description("line-agent", (EventRoute("call.alerting", "caller"),))})
+ALERTING = (EventRoute("call.alerting", "caller"),)
+RELEASE = Release(
+    "r1", {"answering": Description("line-agent", ALERTING), "dialling": Description("dialler", ALERTING)}
+)
 
 
-def _command(id_: str, type_: str, args: dict[str, Any]) -> dict[str, Any]:
-    return {"id": id_, "type": type_, "target": "caller", "hash": fingerprint(type_, "caller", args), "args": args}
+def _command(id_: str, type_: str, args: dict[str, Any], target: str = "caller") -> dict[str, Any]:
+    return {"id": id_, "type": type_, "target": target, "hash": fingerprint(type_, target, args), "args": args}
+
+
+def _answering(seq: int) -> list[dict[str, Any]]:
+    return [_command(f"{seq}.0", "call.answer", {}), _command(f"{seq}.1", "call.record", {"stereo": True})]
+
+
+def _dialling(seq: int) -> list[dict[str, Any]]:
+    return [
+        _command(f"{seq}.0", "call.answer", {}),
+        _command(f"{seq}.1", "call.dial", {"to": "+14155550100", "trunk": "here"}, "found"),
+        _command(f"{seq}.2", "call.dial", {"to": "+14155550100", "trunk": "nowhere"}, "lost"),
+    ]
+
+
+COMMANDS = {"answering": _answering, "dialling": _dialling}
 
 
 class FixedFunctions:
-    """A host whose one function answers each call and records it."""
+    """A host of two functions: one answers each call and records it, the other dials over the trunk of that number."""
 
     async def start(self) -> Release:
         return RELEASE
@@ -40,10 +58,7 @@ class FixedFunctions:
             "round": payload["round"],
             "attempt": payload["attempt"],
             "status": "done",
-            "commands": [
-                _command(f"{event['seq']}.0", "call.answer", {}),
-                _command(f"{event['seq']}.1", "call.record", {"stereo": True}),
-            ],
+            "commands": COMMANDS[function](int(event["seq"])),
         }
 
     def retain(self, release_id: str) -> None:

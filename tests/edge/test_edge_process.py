@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,24 @@ PATIENCE = 20.0
 """Seconds until a test gives up; every wait ends as soon as its event is there."""
 
 
+LEASE = 2
+"""Seconds, shorter than the default for the sake of the tests."""
+
+
 class RunningEdge:
     """One edge with its ports and folder."""
 
     def __init__(self, folder: Path) -> None:
-        ports = _free_ports(4)
-        self.sip, self.public, self.metrics = ports[:3]
-        rtp = ports[3] & ~1
+        ports = _free_ports(5)
+        self.sip, self.public, self.metrics, self.callee = ports[:4]
+        rtp = ports[4] & ~1
         self.data = folder / "var"
         config = folder / "cordboard.toml"
         config.write_text(
             f"""
             [edge]
             planes = 1
-            lease = "2s"
+            lease = "{LEASE}s"
             [http.public]
             listen = "127.0.0.1:{self.public}"
             [http.metrics]
@@ -48,6 +53,17 @@ class RunningEdge:
             accept = "any"
             [log]
             format = "json"
+            [[trunks]]
+            name = "here"
+            uri = "sip:localhost:{self.callee}"
+            [[trunks]]
+            name = "nowhere"
+            uri = "sip:nobody.invalid"
+            [dial]
+            allow = ["+1415*"]
+            [[routes]]
+            to = "+18005550199"
+            scenario = "dialler"
             [[routes]]
             to = "*"
             scenario = "line-agent"
@@ -101,6 +117,11 @@ class RunningEdge:
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(path.read_bytes()) for path in sorted(self.data.glob("calls/*/record.json"))]
+
+    def timeline(self) -> list[dict[str, Any]]:
+        """Entries of the only call, so far."""
+        (path,) = self.data.glob("calls/*/timeline.jsonl")
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
 
     def until(self, condition: Callable[[], object]) -> None:
         give_up = time.monotonic() + PATIENCE
@@ -162,6 +183,40 @@ async def _call(edge: RunningEdge, during: Callable[[], None], ended_by: str = "
         return 0
 
 
+@contextmanager
+def _silent_caller(edge: RunningEdge) -> Iterator[None]:
+    """A call that is up and whose peer answers nothing from then on."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.settimeout(PATIENCE)
+        one.bind(("127.0.0.1", 0))
+        own = f"127.0.0.1:{one.getsockname()[1]}"
+
+        def send(method: str, tag: str, body: str) -> None:
+            lines = (
+                f"{method} sip:+18005550100@127.0.0.1:{edge.sip} SIP/2.0",
+                f"Via: SIP/2.0/UDP {own};branch=z9hG4bK{method}",
+                f"From: <sip:silent@{own}>;tag=silent",
+                f"To: <sip:+18005550100@127.0.0.1:{edge.sip}>{tag}",
+                "Call-ID: silent",
+                f"CSeq: 1 {method}",
+                f"Contact: <sip:silent@{own}>",
+                "Max-Forwards: 70",
+                "Content-Type: application/sdp",
+                f"Content-Length: {len(body)}",
+            )
+            one.sendto(("\r\n".join(lines) + "\r\n\r\n" + body).encode(), ("127.0.0.1", edge.sip))
+
+        sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+        send("INVITE", "", sdp)
+        answer = ""
+        while not answer.startswith("SIP/2.0 200"):
+            answer = one.recv(4096).decode()
+        to = next(line for line in answer.split("\r\n") if line.startswith("To:"))
+        send("ACK", to[to.index(";tag=") :], "")
+        edge.until(lambda: any("ACK" in entry["what"] for entry in edge.timeline()))
+        yield
+
+
 def test_it_starts_says_ready_and_leaves_nothing(edge: RunningEdge) -> None:
     assert edge.ready() == {"sip": f"127.0.0.1:{edge.sip}", "url": f"http://127.0.0.1:{edge.public}"}
     assert set(edge.children()) == {"media", "finisher", "control"}
@@ -210,6 +265,64 @@ def test_sigterm_says_bye_to_all(edge: RunningEdge) -> None:
     assert edge.process.wait(10.0) == 0
     assert [record["cause"] for record in edge.records()] == ["edge.shutdown"]
     assert edge.nothing_left()
+
+
+def test_sigterm_writes_the_record_of_a_call_whose_peer_answers_nothing(edge: RunningEdge) -> None:
+    edge.ready()
+    with _silent_caller(edge):
+        assert edge.stop() == 0  # within ten seconds
+    (record,) = edge.records()
+    assert (record["cause"], record["to"]) == ("edge.shutdown", "+18005550100")
+    assert (edge.data / "calls" / record["session"] / "timeline.json").exists()
+    assert edge.nothing_left()
+    assert "had not ended" not in edge.log()
+
+
+def test_control_that_stood_still_beyond_the_lease_ends_its_call_and_keeps_its_plane(edge: RunningEdge) -> None:
+    edge.ready()
+    before = edge.children()
+
+    def stand_still() -> None:
+        edge.until(lambda: any(edge.data.glob("calls/*/*.raw.wav")))
+        os.kill(before["control"], signal.SIGSTOP)
+        time.sleep(2 * LEASE)  # the fault itself
+        os.kill(before["control"], signal.SIGCONT)
+
+    asyncio.run(_call(edge, stand_still, "them"))
+    edge.until(edge.records)
+    (record,) = edge.records()
+    assert record["fault"] == "edge"
+    folder = edge.data / "calls" / record["session"]
+    edge.until(lambda: (folder / "recording.wav").exists())
+    assert len(read_wav(folder / "recording.wav").samples) > 0
+    edge.until(lambda: not (folder / "recording.raw.wav").exists())
+    assert not list((edge.data / "dialogs").iterdir())
+    asyncio.run(_call(edge, lambda: None))
+    assert edge.children() == before
+    assert edge.stop() == 0
+    assert "is killed" not in edge.log()
+
+
+def test_a_trunk_is_dialled_by_name_and_one_whose_name_is_not_found_fails_at_once(edge: RunningEdge) -> None:
+    edge.ready()
+
+    async def run() -> None:
+        async with Softphone() as phone, Softphone(sip_port=edge.callee, user="callee") as callee:
+            call = await phone.call(f"sip:+18005550199@127.0.0.1:{edge.sip}")
+            await call.wait_answered(PATIENCE)
+            rung = await callee.incoming(PATIENCE)
+            rung.answer()
+            await rung.wait_answered(PATIENCE)
+            await asyncio.to_thread(edge.until, lambda: any("call.failed" in e["what"] for e in edge.timeline()))
+            call.hangup()
+            await rung.wait_ended(PATIENCE)
+
+    asyncio.run(run())
+    edge.until(edge.records)
+    (record,) = edge.records()
+    legs = {leg["name"]: (leg["answered"], leg["code"]) for leg in record["legs"]}
+    assert legs == {"caller": (True, 200), "found": (True, 200), "lost": (False, 503)}
+    assert edge.stop() == 0
 
 
 @pytest.mark.parametrize("part", ["media", "finisher", "control"])
