@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import wave
@@ -14,12 +15,14 @@ SABOTAGE = Path(__file__).parent / "sabotage"
 ROOT = Path(__file__).parent.parent.parent
 
 
-def run_demo(out: Path, *words: str, sabotage: str = "") -> subprocess.CompletedProcess[str]:
+def run_demo(out: Path, *words: str, sabotage: str = "", folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "NO_COLOR": "1"}
     if sabotage:
         environment |= {"PYTHONPATH": str(SABOTAGE), "CORDBOARD_SABOTAGE": sabotage}
     command = [sys.executable, "-m", "cordboard.cli.main", "demo", "--out", str(out), *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
 
 
 def test_the_demo_passes_and_leaves_what_it_promises(tmp_path: Path) -> None:
@@ -36,6 +39,20 @@ def test_the_demo_passes_and_leaves_what_it_promises(tmp_path: Path) -> None:
         kinds = {entry["kind"] for entry in json.loads((folder / "timeline.json").read_text())["entries"]}
         assert {"sip", "event", "round", "command", "ledger"} <= kinds
         assert (folder / "transcript.txt").read_text()
+
+
+def test_the_same_functions_talk_to_a_managed_agent_by_changing_the_version(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "template.yaml", tmp_path)
+    shared = tmp_path / "functions" / "line_agent.py"
+    text = shared.read_text(encoding="utf-8")
+    assert text.count('CARTESIA_VERSION: Final = "2025-04-16"') == 1
+    shared.write_text(text.replace('Final = "2025-04-16"', 'Final = "2026-08-14"'), encoding="utf-8")
+    done = run_demo(tmp_path / "demo", "--only", "transfer", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    entries = json.loads((tmp_path / "demo" / "1-transfer" / "timeline.json").read_text())["entries"]
+    acks = [entry for entry in entries if entry["what"] == "agent.ack:agent"]
+    assert [entry["data"]["data"]["type"] for entry in acks] == ["session_ready"]
 
 
 @pytest.mark.parametrize(
