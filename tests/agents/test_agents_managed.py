@@ -450,9 +450,9 @@ def test_session_ready_has_ten_seconds() -> None:
     agent.data_to_send(101.0)
     assert agent.next_timer() == 111.0
     agent.on_timer(111.0)
-    assert sent(agent) == [(8, struct.pack("!H", 1002) + b"no ack within 10 s")]
+    assert sent(agent) == [(8, struct.pack("!H", 1002) + b"no session_ready within 10 s")]
     agent.on_timer(113.0)
-    assert drain(agent) == [Closed(1002, "no ack within 10 s", "error", False)]
+    assert drain(agent) == [Closed(1002, "no session_ready within 10 s", "error", False)]
 
 
 def test_a_refused_handshake_masks_the_key() -> None:

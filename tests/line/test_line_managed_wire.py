@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordboard.agents.managed_messages import BadVariable, dynamic_variables
 from cordboard.line import wire
 from cordboard.line.script import Agent
 from cordboard.line.speech import FORMATS
@@ -67,12 +68,12 @@ GOLDEN = [
     ({"event": "clear"}, '{"type":"audio_output_clear"}'),
     ({"event": "dtmf", "dtmf": "5"}, '{"type":"dtmf_output","digit":"5"}'),
     (
-        {"type": "error", "code": "agent_failed", "message": "m", "fatal": True},
-        '{"fatal":true,"type":"error","code":"agent_failed","message":"m"}',
+        {"type": "error", "code": "invalid_event", "message": "m", "fatal": True},
+        '{"type":"error","code":"invalid_event","fatal":true,"message":"m"}',
     ),
     (
-        {"type": "error", "message": "slow"},
-        '{"fatal":false,"type":"error","message":"slow","code":"agent_failed"}',
+        wire.error("slow", "agent_unreachable", 503),
+        '{"type":"error","code":"agent_failed","fatal":false,"message":"slow"}',
     ),
 ]
 
@@ -305,3 +306,22 @@ def test_hostile_messages_are_faults_and_nothing_else(fields: dict[str, Any], na
         pass
     else:
         assert isinstance(taken, ToolAnswer) or taken["event"] in ("media_input", "dtmf")
+
+
+SCALARS = st.text(max_size=6) | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+VARIABLE = st.sampled_from(["a", "A_9", "system__x", "secret__x", "secret_", "a-b", "", "é", "n" * 64, "n" * 65])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(VARIABLE | st.text(max_size=4), SCALARS | VALUES, max_size=4))
+def test_client_and_service_agree_on_what_a_dynamic_variable_is(metadata: dict[str, Any]) -> None:
+    try:
+        variables: dict[str, Any] | None = dict(dynamic_variables(metadata))
+    except BadVariable:
+        variables = None
+    message = {"type": "session_create", "audio": AUDIO, "dynamic_variables": metadata}
+    try:
+        taken: dict[str, Any] | None = dict(managed().parse_start(message).metadata)
+    except WireFault:
+        taken = None
+    assert variables == taken

@@ -15,7 +15,7 @@ import abc
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -42,6 +42,8 @@ from cordboard.agents.websocket import MAX_MESSAGE, BadAddress, Ended, Handshake
 class BaseConnection(abc.ABC):
     """One agent connection, one call."""
 
+    _answer: ClassVar[str]
+    """Name of the message that accepts the first one."""
     _audio_input: messages.AudioWriter
     _audio_output: messages.AudioReader
 
@@ -330,7 +332,7 @@ class BaseConnection(abc.ABC):
         self._collect(now)
 
     def _ack_due(self, now: float) -> None:
-        self._fail(f"no ack within {self._ack_timeout:g} s", now)
+        self._fail(f"no {self._answer} within {self._ack_timeout:g} s", now)
 
     def _ping_due(self, now: float) -> None:
         self._socket.ping()

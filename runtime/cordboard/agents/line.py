@@ -26,6 +26,8 @@ VERSION: Final = "2025-04-16"
 class LineConnection(BaseConnection):
     """One connection to a Line agent, one call."""
 
+    _answer = "ack"
+
     def __init__(
         self,
         *,
@@ -108,7 +110,7 @@ class LineConnection(BaseConnection):
             self._receive_error(message, text, fatal)
             if fatal:
                 self._fail(text, now)
-        elif self.state is State.STARTING and name == "ack":
+        elif self.state is State.STARTING and name == self._answer:
             self._acked(message, message.get("call_id"), message.get("stream_id"))
             self._open_stream(self.stream_id)
             self._check_format(message, message.get("config"))

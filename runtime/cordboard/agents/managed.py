@@ -33,6 +33,8 @@ class UnsupportedDelivery(ValueError):
 class ManagedConnection(BaseConnection):
     """One connection to a Managed agent, one call."""
 
+    _answer = "session_ready"
+
     def __init__(
         self,
         *,
@@ -124,7 +126,7 @@ class ManagedConnection(BaseConnection):
             self._receive_error(message, text, fatal)
             if fatal and not self._fatal:
                 self._await_close(text, now)
-        elif self.state is State.STARTING and name == "session_ready":
+        elif self.state is State.STARTING and name == self._answer:
             self._acked(message, message.get("call_id"))
             self._check_format(message, message.get("audio"))
         elif self.state is not State.LIVE:

@@ -34,6 +34,7 @@ _VARIABLE = re.compile(r"[A-Za-z0-9_]{1,64}")
 _RESERVED = ("system__", "secret__")
 _CREATE_FIELDS = {"type", "audio", "dynamic_variables"}
 _AUDIO_FIELDS = {"input_format", "output_delivery"}
+_LINE_ERROR_FIELDS = {"status_code", "error_code", "title"}
 
 
 class ManagedWire:
@@ -163,8 +164,8 @@ class ManagedWire:
         return {"type": "session_ready", **ids, "audio": audio}
 
     def _error(self, message: Message) -> Message:
-        code = message.get("code", message.get("error_code", "agent_failed"))
-        return {"fatal": False, **message, "type": "error", "code": code}
+        told = {key: value for key, value in message.items() if key not in _LINE_ERROR_FIELDS}
+        return {"type": "error", "code": "agent_failed", "fatal": False, **told}
 
     def _time(self) -> float:
         return round(self._clock() - self._began, 3)
