@@ -123,11 +123,27 @@ class EdgeStage(Stage):
         self._seen |= set(found.values())
         return found
 
-    def workers(self) -> list[int]:
-        """Pids of the function workers: control's children that run functions."""
-        found = [pid for pid in _descendants(self.parts()["control"]) if any("hosts" in word for word in _words(pid))]
+    def workers(self, function: str = "") -> list[int]:
+        """Pids of the function workers, control's children: of one function, or of all."""
+        found = []
+        for pid in _descendants(self.parts()["control"]):
+            words = _words(pid)
+            if "cordboard.hosts.worker" in words and any(word.startswith(function) for word in words):
+                found.append(pid)
         self._seen |= set(found)
         return found
+
+    async def one_worker(self, function: str) -> int:
+        """The only worker of a function; what it has more is ended first."""
+        for pid in self.workers(function)[1:]:
+            os.kill(pid, signal.SIGKILL)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while len(found := self.workers(function)) != 1:  # noqa: ASYNC110 - no child of ours tells us nothing
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{function} has the workers {self.workers(function)}") from None
+        return found[0]
 
     async def serving(self) -> None:
         """Until the edge takes calls again, all parts there."""

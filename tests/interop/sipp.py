@@ -68,9 +68,13 @@ class Sipp:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._process is not None:
-            await end(self._process)
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._process is None:
+            return
+        code = self._process.returncode
+        await end(self._process)
+        if error is not None:
+            error.add_note(f"sipp {'was still there' if code is None else f'had ended with {code}'}\n{self.story()}")
 
     async def passed(self) -> None:
         """Until it is done; every step of its scenario must have come as written."""
