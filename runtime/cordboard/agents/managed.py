@@ -3,7 +3,10 @@
 Follows reference cartesia-protocols §2: connect → `session_create` → `session_ready` → audio and events both ways →
 close. Has the methods and events of the Line client under the same names (§2.4): `metadata` becomes dynamic
 variables, `session_ready` is `Acked`, integer turns become string ids. What §2 has no counterpart for raises
-`NotSupported`. Leaves out what `base.BaseConnection` names, and browser sessions made over REST (§2.1).
+`NotSupported`. The service cuts a stream without client events after 120 s (§2.3): pings find a dead peer, but only
+the unbroken audio that the engine feeds keeps the call.
+
+Leaves out what `base.BaseConnection` names, and browser sessions made over REST (§2.1).
 """
 
 from __future__ import annotations
