@@ -40,7 +40,7 @@ class _Item:
     dropped: bool = False
 
 
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+(?=\S)")
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+")
 
 
 def split(text: str, limit: int = MAX_SENTENCE) -> tuple[list[str], str]:

@@ -71,7 +71,8 @@ class AgentUrl:
     def __init__(self, url: str) -> None:
         """Raises ValueError for what is not http(s)://host[:port][/]."""
         parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query:
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and not parts.query
+        if not good or parts.username is not None or parts.port == 0:
             raise ValueError("must be http://host:port or https://host")
         self.url = f"{parts.scheme}://{parts.netloc}"
 
