@@ -25,7 +25,12 @@ SILENCE = b"\xff" * 160
 PHONE = ("192.0.2.10", 4000)
 OTHER = ("192.0.2.20", 5000)
 START = 1000.0
-OPENING: dict[str, Any] = {"base_url": "ws://agents.example", "agent_id": "a", "api_key": "sk_1", "version": "2025-04-16"}
+OPENING: dict[str, Any] = {
+    "base_url": "ws://agents.example",
+    "agent_id": "a",
+    "api_key": "sk_1",
+    "version": "2025-04-16",
+}
 """What an AgentOpen needs beside its unit."""
 
 Message = TypeVar("Message")
