@@ -157,7 +157,7 @@ def test_a_request_without_an_answer_ends_with_504(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("reasons", "status"), [([], b"200"), (["draining", "no plane"], b"503")])
 def test_readyz_names_the_reasons(reasons: list[str], status: bytes) -> None:
     async def run() -> None:
-        async with _serving(health_app(lambda: reasons)) as port:
+        async with _serving(health_app(lambda: reasons, lambda: (b"calls 1\n", "text/plain; version=1"))) as port:
             answer = await _talk(port, _request("GET", "/readyz"))
             assert (await _talk(port, _request("GET", "/livez"))).endswith(b"ok\n")
         assert answer.startswith(b"HTTP/1.1 " + status)

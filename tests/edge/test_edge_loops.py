@@ -10,6 +10,7 @@ import pytest
 
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
+from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.process import ControlProcess, Surroundings
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.link import Link, bind_unix, socket_path
@@ -163,7 +164,13 @@ def test_a_timer_that_fails_for_ever_takes_no_core(tmp_path: Path, caplog: pytes
         killed: list[tuple[int, int, str]] = []
         engine: Any = ControlEngine()
         host: Any = None
-        around = Surroundings(host, CallFiles(data, "l"), DialogFiles(data.dialogs), lambda *what: killed.append(what))
+        around = Surroundings(
+            host,
+            CallFiles(data, "l"),
+            DialogFiles(data.dialogs),
+            lambda *what: killed.append(what),
+            Metrics([], lambda: 0),
+        )
         control = ControlProcess(engine, around)
         assert control.not_ready() == ["no plane"]
         ready = asyncio.create_task(control.until_ready(PATIENCE))

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,19 @@ def test_a_call_leaves_its_files(edge: RunningEdge) -> None:
     assert [json.loads(line) for line in (folder / "timeline.jsonl").read_bytes().splitlines()] == timeline["entries"]
     assert timeline["entries"]
     assert not list((edge.data / "dialogs").iterdir())
+    status, body = edge.get(edge.metrics, "/metrics")
+    assert status == 200
+    for line in (
+        "cordboard_calls_live 0.0",
+        'cordboard_calls_total{cause="caller.hangup",route="2"} 1.0',
+        'cordboard_turn_seconds_count{event="call.alerting",function="answering",outcome="done"} 1.0',
+        "cordboard_invite_to_answer_seconds_count 1.0",
+        f'cordboard_build_info{{version="{version("cordboard")}"}} 1.0',
+    ):
+        assert line in body.decode().splitlines()
+    assert b'cordboard_tick_lateness_seconds_bucket{le="+Inf",plane="0"}' in body
+    assert not any(private in body for private in (b"+1800", b"alice", record["session"].encode()))
+    assert edge.get(edge.public, "/metrics")[0] == 404
     assert edge.stop() == 0
     assert "Traceback" not in edge.log()
 

@@ -25,6 +25,7 @@ from cordboard.edge.control.dialogs import DialogFiles
 from cordboard.edge.control.functions import FunctionsBroken, function_host, with_timeout
 from cordboard.edge.control.http import HttpServer, bind_tcp, health_app, public_app
 from cordboard.edge.control.keys import KEY_BYTES, KeyUnusable, load_control_key
+from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
 from cordboard.edge.control.reload import watch
@@ -101,13 +102,14 @@ async def _run(config: Config, *, reload: bool) -> None:
             advertise=lambda peer: own_address(config.sip.advertise, config.sip.udp.host, peer),
             media_host=lambda peer: own_address(config.sip.advertise, config.sip.rtp.bind, peer),
         )
-        control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane))
+        metrics = Metrics(config.routes, lambda: engine.live)
+        control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane, metrics))
         stack.push_async_callback(control.sip.close)
         with _binding("sip.udp", str(config.sip.udp)):
             await control.sip.open(config.sip.udp.host, config.sip.udp.port)
         for key, listen, app in (
             ("http.public.listen", config.http.public.listen, public_app(control.control_url)),
-            ("http.metrics.listen", config.http.metrics.listen, health_app(control.not_ready)),
+            ("http.metrics.listen", config.http.metrics.listen, health_app(control.not_ready, metrics.exposition)),
         ):
             with _binding(key, str(listen)):
                 listener = bind_tcp(listen.host, listen.port)

@@ -1,6 +1,6 @@
-"""Control's HTTP: the control URL on the public listener, health on the metrics listener (HANDLERS §2.3).
+"""Control's HTTP: the control URL on the public listener, health and metrics on the metrics listener (HANDLERS §2.3).
 
-The engine answers requests; this shell bounds their body and their time. Leaves out TLS, the API and the metrics.
+The engine answers requests; this shell bounds their body and their time. Leaves out TLS and the API.
 """
 
 import asyncio
@@ -99,8 +99,9 @@ def public_app(control_url: ASGIApp) -> Starlette:
     return Starlette(routes=[Route("/control/{path:path}", control_url)])
 
 
-def health_app(not_ready: Callable[[], list[str]]) -> Starlette:
-    """`/livez` and `/readyz`; `not_ready` gives the reasons against taking a call now."""
+def health_app(not_ready: Callable[[], list[str]], metrics: Callable[[], tuple[bytes, str]]) -> Starlette:
+    """`/livez`, `/readyz`, `/metrics`; `not_ready` gives the reasons against taking a call now,
+    `metrics` all figures and their media type."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")  # that it answers at all shows that the loop turns
@@ -109,7 +110,11 @@ def health_app(not_ready: Callable[[], list[str]]) -> Starlette:
         reasons = not_ready()
         return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz)])
+    async def figures(_: Request) -> Response:
+        body, media_type = metrics()
+        return Response(body, headers={"Content-Type": media_type})
+
+    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", figures)])
 
 
 def bind_tcp(host: str, port: int) -> socket.socket:

@@ -15,6 +15,7 @@ from cordboard.edge import log as edge_log
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
 from cordboard.edge.control.http import ControlUrl
+from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.sip_socket import Address, SipSocket
 from cordboard.edge.control.turns import FunctionHost, Turns
@@ -84,6 +85,8 @@ class Surroundings:
     """Dialogs on disk."""
     kill_plane: Callable[[int, int, str], None]
     """Asks the supervisor to kill plane (index, pid, reason)."""
+    metrics: Metrics
+    """What `/metrics` tells."""
 
 
 class ControlProcess:
@@ -161,11 +164,13 @@ class ControlProcess:
 
     def plane_lost(self, index: int, reason: str) -> None:
         """A link is gone."""
+        self._around.metrics.plane_lost(index)
         self._engine.plane_lost(index, reason, self._loop.time())
         self._drain()
 
     def receive_link(self, index: int, line: bytes) -> None:
         """A line of a plane."""
+        self._around.metrics.of_plane(index, line)
         self._engine.receive_link(index, line, self._loop.time())
         self._drain()
 
@@ -181,12 +186,16 @@ class ControlProcess:
 
     def turn_answered(self, token: str, answer: Mapping[str, Any]) -> None:
         """See TurnSink, as the one below."""
-        self._engine.turn_answered(token, answer, self._loop.time())
+        now = self._loop.time()
+        self._around.metrics.answered(token, answer, now)
+        self._engine.turn_answered(token, answer, now)
         self._drain()
 
     def turn_failed(self, token: str, kind: str, message: str) -> None:
         """There is no answer."""
-        self._engine.turn_failed(token, kind, message, self._loop.time())
+        now = self._loop.time()
+        self._around.metrics.round_over(token, kind, now)
+        self._engine.turn_failed(token, kind, message, now)
         self._drain()
 
     def _on_timer(self) -> None:
@@ -222,11 +231,13 @@ class ControlProcess:
             case SendSip(data, address):
                 self.sip.send(data, address)
             case SendPlane(plane, line):
+                around.metrics.to_plane(plane, line)
                 if self.links is not None:
                     self.links.write(plane, line)
             case KillPlane(plane, pid):
                 around.kill_plane(plane, pid, "it missed its lease")
             case Invoke():
+                around.metrics.invoked(effect, self._loop.time())
                 self._turns.invoke(effect)
             case ReplyHttp(request, status, body, headers):
                 self.control_url.reply(request, status, body, headers)
@@ -238,6 +249,7 @@ class ControlProcess:
             case DropDialog(key):
                 around.dialogs.drop(key)
             case WriteTimeline(session, entry):
+                around.metrics.timeline(session, entry)
                 around.calls.timeline(session, entry)
             case WriteTranscript(session, text):
                 around.calls.transcript(session, text)
@@ -246,8 +258,10 @@ class ControlProcess:
             case ReleaseDone(release):
                 around.host.done(release)
             case SessionBegan(session, facts):
+                around.metrics.began(session)
                 around.calls.began(session, facts)
             case SessionEnded(record, recordings):
+                around.metrics.ended(record)
                 around.calls.ended(record, recordings)
             case Log(level, message, fields):
                 edge_log.write(engine_log, level, message, fields)
