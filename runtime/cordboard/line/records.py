@@ -18,6 +18,9 @@ MAX_CALLS = 20
 MAX_MESSAGES = 10_000
 """Messages remembered per call: about two minutes both ways at 20 and 40 ms; the oldest go first."""
 
+MAX_AGENT_MESSAGES = 2000
+"""Messages to and from an agent program remembered per call: ten minutes of words and turns."""
+
 MAX_AUDIO = 1 << 20
 """Bytes of a caller's audio remembered per call: two minutes of µ-law; what comes later is only counted."""
 
@@ -61,7 +64,7 @@ class CallRecord:
     """Answers of the client to the agent's client tools, in order."""
     warnings: list[str] = field(default_factory=list)
     """What the client did against the documents; each fault once."""
-    agent_messages: deque[Logged] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES))
+    agent_messages: deque[Logged] = field(default_factory=lambda: deque(maxlen=MAX_AGENT_MESSAGES))
     """Messages of the call's agent program ("in") and to it ("out"), when it has one."""
     agent_config: dict[str, Any] = field(default_factory=dict)
     """Voice and language as the program set them last, such as `tts.voice_id`."""

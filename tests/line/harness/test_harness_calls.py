@@ -11,9 +11,11 @@ import pytest
 from cordboard.line.harness import call as harness_call
 from cordboard.line.harness import link as harness_link
 from cordboard.line.harness import mouth as harness_mouth
+from cordboard.line.harness.ear import ScriptedEar
+from cordboard.line.harness.link import AgentLink
 from cordboard.line.server import LineServer
 
-from ..line_peer import LIMIT, LOUD, SILENCE, Peer, calling
+from ..line_peer import LIMIT, LOUD, SILENCE, Peer, calling, calling_managed
 from .fake_agent import FakeAgent, Session, harnessing
 
 FAST = 'delivery = "as_available"\n'
@@ -465,5 +467,121 @@ def test_the_knowledge_base_is_refused_clearly() -> None:
             await writer.wait_closed()
             assert answer.startswith(b"HTTP/1.1 501")
             assert b"no knowledge base" in answer
+
+    run(test())
+
+
+@pytest.mark.parametrize("kind", ["end_call", "transfer"])
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_a_barge_in_takes_an_end_or_a_transfer_back_unless_it_must_be(kind: str, interruptible: bool) -> None:
+    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
+        answer = {"responding_to": "own", "interruptible": interruptible}
+        text = "Thank you for calling us today, and good bye."
+        session.send({"type": "message", "content": text, "responding_to": "own", "interruptible": True})
+        session.send({"type": kind, "target_phone_number": "+1415", "reason": None, **answer})
+        await session.until(type="agent_speech", content="Thank")
+        await peer.audio(LOUD, 10)
+        await session.until(type="user_state", value="speaking")
+        session.send({"type": "response_end", "responding_to": "own"})
+        if not interruptible and kind == "end_call":
+            assert await peer.closed() == (1000, "call ended by agent")
+            return
+        session.send({"type": "custom", "metadata": {}, "responding_to": None})
+        names = [message["event"] for message in (await peer.until("custom"))[1]]
+        if not interruptible and "transfer_call" not in names:
+            await peer.until("transfer_call")
+        assert interruptible is False or "transfer_call" not in names
+
+    talk(test, settings=FAST)
+
+
+def test_late_words_that_must_not_be_interrupted_are_said() -> None:
+    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
+        await peer.audio(LOUD, 10)
+        await session.until(type="user_state", value="speaking")
+        session.send({"type": "message", "content": "Lost.", "interruptible": True, "responding_to": "own"})
+        session.send({"type": "message", "content": "Kept.", "interruptible": False, "responding_to": "own"})
+        session.send({"type": "response_end", "responding_to": "own"})
+        ended, _ = await peer.until("turn_ended")
+        assert ended["turn_ended"]["text"] == "Kept."
+
+    talk(test, settings=FAST)
+
+
+def test_without_barge_in_the_caller_is_told_of_and_the_speech_goes_on() -> None:
+    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
+        session.send({"type": "message", "content": "A long story. ", "responding_to": "own"})
+        await session.until(type="agent_speech", content="A")
+        await peer.audio(LOUD, 10)
+        await session.until(type="user_state", value="speaking")
+        session.send({"type": "response_end", "responding_to": "own"})
+        ended, before = await peer.until("turn_ended")
+        assert ended["turn_ended"]["text"] == "A long story."
+        assert "clear" not in [message["event"] for message in before]
+
+    talk(test, settings="barge_in = false\n")
+
+
+def test_an_ear_that_hangs_costs_the_turn_its_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness_call, "EAR_TIMEOUT", 0.05)
+
+    async def hang(ear: ScriptedEar) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr(ScriptedEar, "finish", hang)
+
+    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
+        await peer.audio(LOUD, 10)
+        await peer.audio(SILENCE, 80)
+        await session.until(type="user_state", value="speaking")
+        assert (await session.until())["value"] == "idle"
+        assert "the ear took longer than 0.05 s" in server.calls[0].warnings
+
+    talk(test)
+
+
+def test_a_program_that_does_not_read_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness_link, "MAX_QUEUE", 5)
+
+    async def stuck(link: AgentLink) -> None:
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        async with harnessing() as (server, _), calling(server) as peer:
+            monkeypatch.setattr(AgentLink, "write", stuck)
+            await peer.start()
+            await peer.until("ack")
+            for _ in range(10):
+                await peer.send({"event": "custom", "metadata": {}})
+            code, reason = await peer.closed()
+            assert (code, "does not read" in reason) == (1011, True)
+
+    run(test())
+
+
+def test_a_program_that_is_not_running_is_1011() -> None:
+    async def test() -> None:
+        async with harnessing() as (server, _), calling(server) as peer:
+            server._harnesses["a"].host.url = ""  # type: ignore[misc]
+            await peer.start()
+            assert await peer.closed() == (1011, "the agent program does not run")
+
+    run(test())
+
+
+def test_a_managed_client_reaches_the_same_program() -> None:
+    async def test() -> None:
+        async with harnessing("hello", settings=FAST) as (server, agent), calling_managed(server) as peer:
+            await peer.send({"type": "session_create", "audio": {"input_format": "mulaw_8000"}})
+            await peer.until("session_ready")
+            session = await agent.sessions.get()
+            start = await session.until(type="start")
+            assert (start["from"], start["to"]) == ("websocket", "a")
+            session.send({"type": "message", "content": "Yes.", "responding_to": "x"})
+            session.send({"type": "end_call", "reason": None, "responding_to": "x"})
+            _, before = await peer.until("turn_ended")
+            assert "audio_output" in [message["type"] for message in before]
+            assert (await peer.closed())[0] == 1000
 
     run(test())

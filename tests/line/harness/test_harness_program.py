@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -175,6 +176,7 @@ def test_a_missing_program_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("POST http://10.0.0.1:80/c/TOKEN?x=1 done", "POST http://10.0.0.1:80/… done"),
         ("{'url': 'https://h/c/TOKEN'}", "{'url': 'https://h/…'}"),
         ("x" * 9000, "x" * 2000),
+        ("Received start message: {'metadata': {'key': 'SECRET'}}", "Received start message: …"),
     ],
 )
 def test_printed_lines_are_cleaned(line: str, logged: str) -> None:
@@ -248,3 +250,40 @@ def test_an_environment_that_cannot_be_made_is_named(tmp_path: Path, capsys: pyt
     words = ["--agent", str(tmp_path / "main.py"), "--agent-requirements", str(tmp_path / "no.txt"), "--port", "0"]
     assert main(arguments(*words, "--data-dir", str(tmp_path))) == 1
     assert "no.txt" in capsys.readouterr().err
+
+
+def test_the_stand_in_ends_its_program_by_a_signal(path: Path) -> None:
+    command = (
+        "import argparse, sys; from cordboard.line.main import add_arguments, main; p = argparse.ArgumentParser(); "
+        "add_arguments(p); sys.exit(main(p.parse_args()))"
+    )
+    words = ["--agent", str(path), "--agent-python", sys.executable, "--port", "0"]
+    with subprocess.Popen([sys.executable, "-c", command, *words], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            lines = iter(process.stderr.readline, "")
+            assert any("listening on" in line and path.parent.name in line for line in lines)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+    assert len(pids(path)) == 1
+    assert not runs(pids(path)[0])
+
+
+def test_a_program_ends_with_a_killed_stand_in(path: Path) -> None:
+    command = (
+        "import asyncio, pathlib, sys; from cordboard.line.harness.program import AgentProgram; "
+        "a = AgentProgram(pathlib.Path(sys.argv[1]), python=pathlib.Path(sys.executable)); "
+        "l = asyncio.new_event_loop(); l.run_until_complete(a.start()); print(a.url, flush=True); l.run_forever()"
+    )
+    with subprocess.Popen([sys.executable, "-c", command, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        watch = os.pidfd_open(pids(path)[0])
+        try:
+            process.kill()
+            ready, _, _ = select.select([watch], [], [], LIMIT)
+            assert ready, "the program lives on"
+        finally:
+            os.close(watch)

@@ -30,6 +30,7 @@ FRONT_DESK = ROOT / "samples" / "agents" / "front_desk" / "main.py"
 LIMIT = 60.0
 
 PROBE = """
+import os
 from line import *
 
 class Probe:
@@ -39,6 +40,12 @@ class Probe:
             yield AgentSendText(text="certainly. ")
             yield AgentSendText(text="Anything else, perhaps a quiet table by the window in the old garden room?")
         elif isinstance(event, UserTurnEnded):
+            if "crash" in str(event.content):
+                os._exit(7)
+            try:
+                await env.knowledge_base().query("opening hours")
+            except KnowledgeBaseError as exc:
+                yield LogMessage(name="knowledge", level="error", message=str(exc))
             seen = [e.model_dump(exclude={"history"}) for e in event.history]
             yield AgentSendCustom(metadata={"turn": [p.model_dump() for p in event.content], "history": seen})
             yield AgentToolCalled(tool_call_id="1", tool_name="find_slot", tool_args={"size": 2})
@@ -223,7 +230,8 @@ def test_every_event_crosses_the_real_sdk_and_an_interrupted_turn_is_what_was_he
         calls = [(m["name"], m["arguments"], m["result"]) for m in notes if m["type"] == "tool_call"]
         assert calls == [("find_slot", {"size": 2}, None), ("find_slot", {"size": 2}, '{"at": "7"}')]
         assert [(m["name"], m["value"]) for m in notes if m["type"] == "log_metric"] == [("agent_turn_ms", 812.4)]
-        assert [m["metadata"]["message"] for m in notes if m["type"] == "log_event"] == ["placed"]
+        assert [m["metadata"]["message"] for m in notes if m["type"] == "log_event"][-1] == "placed"
+        assert "not available" in next(m["metadata"]["message"] for m in notes if m.get("event") == "knowledge")
 
     run(test())
 
@@ -236,5 +244,31 @@ def test_a_call_that_the_handler_rejects_is_refused(python: Path, tmp_path: Path
             await peer.start(metadata={"from": "+10"})
             assert (await peer.receive())["error_code"] == "call_rejected"
             assert (await peer.closed())[0] == 1008
+
+    run(test())
+
+
+def test_a_program_that_dies_in_mid_turn_ends_the_call_and_serves_the_next(
+    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cordboard.line.harness.program.BACKOFF", (0.01, 0.01))
+    (tmp_path / "main.py").write_text(PROBE)
+
+    async def test() -> None:
+        async with program(tmp_path / "main.py", python, "crash") as server:
+            async with calling(server) as peer:
+                await peer.start(metadata={"from": "+39"})
+                await peer.until("ack")
+                await speak(peer)
+                code, reason = await peer.closed()
+                assert (code, "closed the call" in reason) == (1011, True)
+            host = server._harnesses["a"].host
+            assert isinstance(host, AgentProgram)
+            while host.starts < 2 or not host.url:  # noqa: ASYNC110 - the test's limit ends this
+                await asyncio.sleep(0.01)
+            async with calling(server) as peer:
+                await peer.start(metadata={"from": "+39"})
+                await peer.until("turn_started")
+                peer.socket.transport.abort()  # a close would wait behind unread audio
 
     run(test())

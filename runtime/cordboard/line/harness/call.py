@@ -36,7 +36,7 @@ from cordboard.line.harness.messages import (
     Unknown,
 )
 from cordboard.line.harness.mouth import Action, Mouth
-from cordboard.line.harness.program import AgentHost
+from cordboard.line.harness.program import AgentHost, clean
 from cordboard.line.records import CallRecord, Logged
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Speaker
@@ -55,6 +55,12 @@ MAX_STALE = 100
 
 MAX_REASON = 123
 """Bytes of a close frame's reason (RFC 6455 §5.5)."""
+
+MAX_COMPLAINT = 100
+"""Characters of a program's traceback that are told: its last line says most."""
+
+MAX_NOTED = 65536
+"""Bytes of a program's message that are kept; of a longer one, its type and length."""
 
 PREFIX = "ev_"
 """Of our event ids."""
@@ -199,6 +205,8 @@ class HarnessCall(Call):
     # The program
 
     async def _act(self, start: wire.Start, speaker: Speaker) -> None:
+        if not self._agent.ack:
+            return
         try:
             await self._converse(start, speaker)
         except* CallRejected as group:
@@ -233,6 +241,7 @@ class HarnessCall(Call):
             await self._acknowledge(start)
             async with asyncio.TaskGroup() as group:
                 group.create_task(link.write())
+                group.create_task(link.watch())
                 group.create_task(mouth.run())
                 async for data in link.read():
                     await self._receive_output(data)
@@ -248,8 +257,8 @@ class HarnessCall(Call):
         return messages.Caller(
             call_id=self._record.stream_id,
             agent_call_id=self._record.call_id,
-            from_=str(start.metadata["from"]),
-            to=str(start.metadata["to"]),
+            from_=str(start.metadata.get("from", "websocket")),
+            to=str(start.metadata.get("to", self._agent.name)),
             agent={**agent, "introduction": start.introduction},
             metadata=start.metadata,
         )
@@ -265,16 +274,14 @@ class HarnessCall(Call):
             text = str(exc)
             self._raise_event(lambda event_id: messages.validation_error(text, event_id))
             return
-        self._log("in", json.loads(data))
+        self._log("in", json.loads(data) if len(data) <= MAX_NOTED else {"type": "too_long", "bytes": len(data)})
         assert self._mouth is not None
         key = self._key(output)
         if isinstance(output, ResponseEnd):
             self._mouth.ends_are_told = True
             self._open.discard(key)
-            if key in self._stale:
-                del self._stale[key]
-            else:
-                self._mouth.end()
+            self._stale.pop(key, None)
+            self._mouth.end()  # an old answer's end precedes what is said in a new one (§3.5)
         elif key in self._stale and getattr(output, "interruptible", True) and isinstance(output, Say | Action):
             self._record.say("agent: %s came too late", type(output).__name__)
         else:
@@ -295,7 +302,8 @@ class HarnessCall(Call):
                 name = output.fields.get("name") or output.fields.get("event")
                 self._record.say("agent: %s %.80r", output.kind, name)
             case Failed():
-                raise AgentFault(f"the program failed: {output.content.strip().rsplit(chr(10), 1)[-1][:100]}")
+                *_, last = output.content.strip().split("\n")
+                raise AgentFault(f"the program failed: {clean(last)[:MAX_COMPLAINT]}")
             case Unknown():
                 self._record.warn(f"agent: message {output.kind!r} is unknown")
 

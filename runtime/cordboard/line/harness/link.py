@@ -46,11 +46,12 @@ async def open_chat(url: str, caller: Caller) -> Opening:
 
 
 class AgentLink:
-    """The WebSocket of one call. `send` may be called from anywhere in the loop; `write` and `read` run as tasks."""
+    """The WebSocket of one call. `send` may be called from anywhere in the loop; the rest runs as tasks."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUE)
+        self._full = asyncio.Event()
 
     @classmethod
     async def open(cls, url: str, opening: Opening) -> AgentLink:
@@ -72,11 +73,16 @@ class AgentLink:
         return cls(socket)
 
     def send(self, message: Message) -> None:
-        """Queue a message; raise `AgentFault` when the program does not read."""
+        """Queue a message. One too many is lost, and `watch` raises."""
         try:
             self._queue.put_nowait(json.dumps(message, separators=(",", ":")))
         except asyncio.QueueFull:
-            raise AgentFault(f"the program does not read: {MAX_QUEUE} messages wait") from None
+            self._full.set()
+
+    async def watch(self) -> None:
+        """Raise `AgentFault` as soon as the program has not read for too long."""
+        await self._full.wait()
+        raise AgentFault(f"the program does not read: {MAX_QUEUE} messages wait")
 
     async def write(self) -> None:
         """Send what is queued, for ever; raise `AgentFault` when the program has closed."""

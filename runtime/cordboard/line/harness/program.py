@@ -208,13 +208,15 @@ class AgentProgram:
 
 
 _OF_HEALTH = re.compile(r"Health check endpoint called|\"GET /status HTTP")
+_START = re.compile(r"(Received start message:).*")
 _URL = re.compile(r"(\b(?:https?|wss?)://[^\s/?#'\"<>]+)/[^\s'\"<>]+")
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def clean(line: str) -> str:
-    """Return a printed line as it may be logged: a URL's path may be a capability (the control URL of a call)."""
-    return _URL.sub(r"\1/…", _CONTROL.sub("", line[: 4 * MAX_LINE])).rstrip()[:MAX_LINE]
+    """Return a printed line as it may be logged: a URL's path may be a capability (the control URL of a call), and the
+    SDK prints the metadata of each call."""
+    return _URL.sub(r"\1/…", _START.sub(r"\1 …", _CONTROL.sub("", line[: 4 * MAX_LINE]))).rstrip()[:MAX_LINE]
 
 
 async def healthy(url: str, timeout: float = HEALTH_TIMEOUT) -> bool:
