@@ -14,9 +14,8 @@ from cordboard.edge.control import __main__ as control
 from cordboard.edge.data_dir import DataDir
 
 ALERTING = (EventRoute("call.alerting", "caller"),)
-RELEASE = Release(
-    "r1", {"answering": Description("line-agent", ALERTING), "dialling": Description("dialler", ALERTING)}
-)
+SCENARIOS = {"answering": "line-agent", "dialling": "dialler", "ringing": "ringer"}
+RELEASE = Release("r1", {name: Description(scenario, ALERTING) for name, scenario in SCENARIOS.items()})
 
 
 def _command(id_: str, type_: str, args: dict[str, Any], target: str = "caller") -> dict[str, Any]:
@@ -35,11 +34,15 @@ def _dialling(seq: int) -> list[dict[str, Any]]:
     ]
 
 
-COMMANDS = {"answering": _answering, "dialling": _dialling}
+def _ringing(seq: int) -> list[dict[str, Any]]:
+    return [_command(f"{seq}.0", "call.ring", {})]
+
+
+COMMANDS = {"answering": _answering, "dialling": _dialling, "ringing": _ringing}
 
 
 class FixedFunctions:
-    """A host of two functions: one answers each call and records it, the other dials over the trunk of that number."""
+    """Functions that answer each call and record it, that dial over two trunks, or that let it ring."""
 
     async def start(self) -> Release:
         return RELEASE

@@ -372,10 +372,15 @@ def test_a_changed_file_makes_a_release_and_a_broken_one_does_not(
         ("auto", "127.0.0.1", ("192.0.2.1", 5060), "127.0.0.1"),
         ("auto", "0.0.0.0", ("127.0.0.1", 5060), "127.0.0.1"),
         ("auto", "::1", None, "::1"),
+        ("auto", "127.0.0.1", ("trunk.example", 5060), "127.0.0.1"),
     ],
 )
 def test_the_address_named_to_a_peer(advertise: str, bound: str, peer: tuple[str, int] | None, own: str) -> None:
     assert own_address(advertise, bound, peer) == own
+
+
+def test_to_a_peer_by_name_it_is_the_one_named_to_the_world() -> None:
+    assert own_address("auto", "0.0.0.0", ("trunk.example", 5060)) == own_address("auto", "0.0.0.0")
 
 
 def test_without_a_route_it_is_loopback(monkeypatch: pytest.MonkeyPatch) -> None:

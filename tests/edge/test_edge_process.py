@@ -66,6 +66,9 @@ class RunningEdge:
             to = "+18005550199"
             scenario = "dialler"
             [[routes]]
+            to = "+18005550198"
+            scenario = "ringer"
+            [[routes]]
             to = "*"
             scenario = "line-agent"
             """
@@ -260,7 +263,7 @@ def test_a_call_leaves_its_files(edge: RunningEdge) -> None:
     assert status == 200
     for line in (
         "cordboard_calls_live 0.0",
-        'cordboard_calls_total{cause="caller.hangup",route="2"} 1.0',
+        'cordboard_calls_total{cause="caller.hangup",route="3"} 1.0',
         'cordboard_turn_seconds_count{event="call.alerting",function="answering",outcome="done"} 1.0',
         "cordboard_invite_to_answer_seconds_count 1.0",
         f'cordboard_build_info{{version="{version("cordboard")}"}} 1.0',
@@ -371,6 +374,23 @@ def test_control_that_dies_ends_its_calls_in_its_next_life(edge: RunningEdge) ->
     edge.until(lambda: (folder / "recording.wav").exists())
     assert len(read_wav(folder / "recording.wav").samples) > 0
     edge.until(edge.is_ready)
+    assert edge.stop() == 0
+
+
+def test_a_caller_who_still_hears_ringing_is_refused_by_the_next_control(edge: RunningEdge) -> None:
+    edge.ready()
+
+    async def run() -> None:
+        async with Softphone() as phone:
+            call = await phone.call(f"sip:+18005550198@127.0.0.1:{edge.sip}")
+            await call.wait_ringing(PATIENCE)
+            os.kill(edge.children()["control"], signal.SIGKILL)
+            await call.wait_ended(PATIENCE)
+            assert call.final_code == 503
+
+    asyncio.run(run())
+    edge.until(edge.records)
+    assert edge.records()[0]["cause"] == "control.lost"
     assert edge.stop() == 0
 
 
