@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cordboard.config.load import load
-from cordboard.edge import log
+from cordboard.edge import log, supervisor
 from cordboard.edge.processes import children, run
 from cordboard.edge.settle import settle
 
@@ -19,7 +19,8 @@ def _say(what: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def main(config_file: str) -> int:
+def main(config_file: str, hung_after: str) -> int:
+    supervisor.HUNG = float(hung_after)  # type: ignore[misc]
     path = Path(config_file)
     config = settle(load(path, os.environ, {}))
     log.set_up("edge", config.log.format, config.log.level)
@@ -33,4 +34,4 @@ def main(config_file: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:3]))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cordboard.edge.supervisor import HUNG
 from cordboard.media.wav import read_wav
 from cordboard.phone.softphone import Softphone
 
@@ -33,7 +34,7 @@ LEASE = 2
 class RunningEdge:
     """One edge with its ports and folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hung_after: float) -> None:
         ports = _free_ports(5)
         self.sip, self.public, self.metrics, self.callee = ports[:4]
         rtp = ports[4] & ~1
@@ -76,7 +77,10 @@ class RunningEdge:
         script = Path(__file__).with_name("edge_with_fixed_functions.py")
         self.errors = (folder / "stderr").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, str(script), str(config)], stdout=subprocess.PIPE, stderr=self.errors, text=True
+            [sys.executable, str(script), str(config), str(hung_after)],
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
         )
         self.seen: set[int] = set()
 
@@ -161,8 +165,14 @@ def _free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture
-def edge(tmp_path: Path) -> Iterator[RunningEdge]:
-    edge = RunningEdge(tmp_path)
+def hung_after() -> float:
+    """Seconds of silence after which the supervisor kills control."""
+    return HUNG
+
+
+@pytest.fixture
+def edge(tmp_path: Path, hung_after: float) -> Iterator[RunningEdge]:
+    edge = RunningEdge(tmp_path, hung_after)
     yield edge
     if edge.process.poll() is None:
         edge.children()
@@ -320,6 +330,21 @@ def test_control_that_stood_still_beyond_the_lease_ends_its_call_and_keeps_its_p
     assert "is killed" not in edge.log()
 
 
+@pytest.mark.parametrize("hung_after", [3.0])
+def test_control_that_hangs_is_killed_and_the_next_one_ends_its_call(edge: RunningEdge, hung_after: float) -> None:
+    edge.ready()
+    before = edge.children()
+    asyncio.run(_call(edge, lambda: os.kill(before["control"], signal.SIGSTOP), "them"))
+    edge.until(edge.records)
+    assert edge.records()[0]["cause"] == "control.lost"
+    assert "control is killed: no report of life; it hangs (time 1 of this edge)" in edge.log()
+    edge.until(edge.is_ready)
+    after = edge.children()
+    assert {name for name in before if after.get(name) != before[name]} == {"control"}
+    asyncio.run(_call(edge, lambda: None))
+    assert edge.stop() == 0
+
+
 def test_a_trunk_is_dialled_by_name_and_one_whose_name_is_not_found_fails_at_once(edge: RunningEdge) -> None:
     edge.ready()
 
@@ -404,7 +429,7 @@ def test_a_second_edge_with_the_same_folder_is_refused(edge: RunningEdge, tmp_pa
     edge.ready()
     script = Path(__file__).with_name("edge_with_fixed_functions.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "cordboard.toml")],
+        [sys.executable, str(script), str(tmp_path / "cordboard.toml"), "15"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
