@@ -2,55 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from cordboard.line.harness import call as harness_call
-from cordboard.line.harness import link as harness_link
 from cordboard.line.harness import mouth as harness_mouth
-from cordboard.line.harness.ear import ScriptedEar
-from cordboard.line.harness.link import AgentLink
 from cordboard.line.server import LineServer
 
 from ..line_peer import LIMIT, LOUD, SILENCE, Peer, calling, calling_managed
 from .fake_agent import FakeAgent, Session, harnessing
-
-FAST = 'delivery = "as_available"\n'
-
-
-def run(test: Coroutine[Any, Any, None]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(LIMIT):
-            await test
-        await asyncio.sleep(0)
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not others, others
-
-    asyncio.run(limited())
-
-
-async def begin(peer: Peer, agent: FakeAgent, **fields: Any) -> Session:
-    await peer.start(**fields)
-    assert (await peer.receive())["event"] == "ack"
-    session = await agent.sessions.get()
-    await session.until(type="start")
-    return session
-
-
-Talk = Callable[[LineServer, FakeAgent, Peer, Session], Awaitable[None]]
-
-
-def talk(test: Talk, *utterances: str, **options: Any) -> None:
-    """One call that has begun; `test` does the rest."""
-
-    async def whole() -> None:
-        async with harnessing(*utterances, **options) as (server, agent), calling(server) as peer:
-            await test(server, agent, peer, await begin(peer, agent))
-
-    run(whole())
+from .harness_talk import FAST, run, talk
 
 
 def test_the_opening_tells_the_caller_in_both_spellings_and_merges_metadata() -> None:
@@ -360,117 +322,6 @@ def test_an_old_sdk_ends_its_reply_by_silence(monkeypatch: pytest.MonkeyPatch) -
     talk(test, settings=FAST)
 
 
-def test_a_rejected_call_is_an_error_and_1008() -> None:
-    async def test() -> None:
-        async with harnessing() as (server, agent), calling(server) as peer:
-            agent.status, agent.answer = 403, {"detail": "Call rejected"}
-            await peer.start()
-            error = await peer.receive()
-            assert (error["type"], error["error_code"]) == ("error", "call_rejected")
-            assert await peer.closed() == (1008, "the agent rejected the call")
-
-    run(test())
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "reason"),
-    [
-        (500, {"detail": "Server error"}, "POST /chats was answered with 500"),
-        (200, "nonsense", "POST /chats: the answer is not JSON"),
-        (200, {"websocket_url": "http://elsewhere/ws"}, "POST /chats: websocket_url is not a path on the same host"),
-        (200, {"websocket_url": "//elsewhere/ws"}, "POST /chats: websocket_url is not a path on the same host"),
-        (200, {"websocket_url": "/ws", "metadata": []}, None),
-        (200, {"websocket_url": "/ws", "metadata": [1]}, "POST /chats: metadata or config is not an object"),
-    ],
-)
-def test_a_program_that_cannot_take_the_call_is_1011(status: int, answer: object, reason: str | None) -> None:
-    async def test() -> None:
-        async with harnessing() as (server, agent), calling(server) as peer:
-            agent.status, agent.answer = status, answer
-            await peer.start()
-            first = await peer.receive()
-            if reason is None:
-                assert first["event"] == "ack"
-            else:
-                assert first["error_code"] == "agent_failed"
-                assert await peer.closed() == (1011, reason)
-
-    run(test())
-
-
-def test_a_program_that_does_not_answer_or_is_gone_is_1011(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness_link, "CHATS_TIMEOUT", 0.1)
-
-    async def test() -> None:
-        async with harnessing() as (server, agent):
-            agent.silent = True
-            async with calling(server) as peer:
-                await peer.start()
-                assert (await peer.closed())[0] == 1011
-            assert any("no answer within" in warning for warning in server.calls[0].warnings)
-
-    run(test())
-
-
-@pytest.mark.parametrize("error", [True, False])
-def test_a_program_that_crashes_in_mid_turn_is_1011(error: bool) -> None:
-    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
-        session.send({"type": "message", "content": "One moment. ", "interruptible": True, "responding_to": "x"})
-        await session.until(type="agent_speech")
-        if error:
-            session.send({"type": "error", "content": "Traceback…\nKeyError: 'x'"})
-        session.close()
-        code, reason = await peer.closed()
-        assert code == 1011
-        assert ("KeyError" in reason) is error
-
-    talk(test)
-
-
-def test_messages_against_the_protocol_are_answered_and_at_last_end_the_call() -> None:
-    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
-        session.send({"type": "dtmf", "button": "55"})
-        answer = await session.until(type="validation_error")
-        assert answer["error_message"] == "dtmf: button is not one of 0-9, * and #"
-        for _ in range(harness_call.MAX_FAULTS):
-            session.send("not JSON")
-        assert await peer.closed() == (1011, "message is not JSON")
-
-    talk(test)
-
-
-def test_a_flood_of_text_ends_the_call() -> None:
-    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
-        for _ in range(5):
-            session.send({"type": "message", "content": "word " * 1900, "responding_to": "x"})
-        assert (await peer.closed())[0] == 1011
-        assert any("wait to be spoken" in warning for warning in server.calls[0].warnings)
-
-    talk(test)
-
-
-def test_the_client_hanging_up_closes_the_program_with_1000() -> None:
-    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
-        await peer.socket.close()
-        assert await session.closed() == 1000
-
-    talk(test)
-
-
-def test_the_knowledge_base_is_refused_clearly() -> None:
-    async def test() -> None:
-        async with harnessing() as (server, _):
-            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"GET /agents/a/documents/query?query=x HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = await reader.read()
-            writer.close()
-            await writer.wait_closed()
-            assert answer.startswith(b"HTTP/1.1 501")
-            assert b"no knowledge base" in answer
-
-    run(test())
-
-
 @pytest.mark.parametrize("kind", ["end_call", "transfer"])
 @pytest.mark.parametrize("interruptible", [True, False])
 def test_a_barge_in_takes_an_end_or_a_transfer_back_unless_it_must_be(kind: str, interruptible: bool) -> None:
@@ -520,54 +371,6 @@ def test_without_barge_in_the_caller_is_told_of_and_the_speech_goes_on() -> None
         assert "clear" not in [message["event"] for message in before]
 
     talk(test, settings="barge_in = false\n")
-
-
-def test_an_ear_that_hangs_costs_the_turn_its_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness_call, "EAR_TIMEOUT", 0.05)
-
-    async def hang(ear: ScriptedEar) -> str:
-        await asyncio.Event().wait()
-        return ""
-
-    monkeypatch.setattr(ScriptedEar, "finish", hang)
-
-    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
-        await peer.audio(LOUD, 10)
-        await peer.audio(SILENCE, 80)
-        await session.until(type="user_state", value="speaking")
-        assert (await session.until())["value"] == "idle"
-        assert "the ear took longer than 0.05 s" in server.calls[0].warnings
-
-    talk(test)
-
-
-def test_a_program_that_does_not_read_ends_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness_link, "MAX_QUEUE", 5)
-
-    async def stuck(link: AgentLink) -> None:
-        await asyncio.Event().wait()
-
-    async def test() -> None:
-        async with harnessing() as (server, _), calling(server) as peer:
-            monkeypatch.setattr(AgentLink, "write", stuck)
-            await peer.start()
-            await peer.until("ack")
-            for _ in range(10):
-                await peer.send({"event": "custom", "metadata": {}})
-            code, reason = await peer.closed()
-            assert (code, "does not read" in reason) == (1011, True)
-
-    run(test())
-
-
-def test_a_program_that_is_not_running_is_1011() -> None:
-    async def test() -> None:
-        async with harnessing() as (server, _), calling(server) as peer:
-            server._harnesses["a"].host.url = ""  # type: ignore[misc]
-            await peer.start()
-            assert await peer.closed() == (1011, "the agent program does not run")
-
-    run(test())
 
 
 def test_a_managed_client_reaches_the_same_program() -> None:
