@@ -45,6 +45,7 @@ bench: $(STAMP)  ## the simulator's speed
 lock: $(STAMP)  ## write requirements/*.txt anew
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev -o requirements/dev.txt pyproject.toml
+	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/agent.txt requirements/agent.in
 
 clean:  ## remove what the verbs made
 	rm -rf $(VENV) out var .mypy_cache .ruff_cache .import_linter_cache .hypothesis
