@@ -1,7 +1,7 @@
 """Strict decoding: what fits comes back equal, what does not is refused with the name of its field."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -75,6 +75,11 @@ def test_a_reader_ignores_what_a_newer_edge_adds() -> None:
         (commands.Digits, {"digits": "12x"}, "digits"),
         (commands.TimerSet, {"seconds": 0}, "seconds"),
         (commands.CallRecord, {"name": "../etc"}, "name"),
+        (commands.AgentToolResult, {"id": "", "result": ""}, "id"),
+        (commands.AgentToolResult, {"id": "x" * 257, "result": ""}, "id"),
+        (commands.AgentToolResult, {"id": "x", "result": "é" * 2_049}, "result"),
+        (commands.AgentToolResult, {"id": "x", "result": "\ud800"}, "result"),
+        (commands.AgentToolResult, {"id": "x", "result": "", "error_type": ""}, "error_type"),
         (records.Reply, {"status": 99}, "status"),
         (records.Reply, {"headers": {"X": "a\r\nb"}}, "headers.X"),
         (records.Answer, {"event_id": "e", "round": 0, "attempt": 1, "status": "suspended"}, "waiting"),
@@ -85,6 +90,22 @@ def test_values_out_of_range_are_refused_by_name(kind: type, value: dict[str, An
     with pytest.raises(DecodeError) as caught:
         decode(kind, value)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), True, "1", None])
+def test_a_number_that_no_float_holds_is_refused(value: Any) -> None:
+    with pytest.raises(DecodeError, match="v: expected a finite number"):
+        decode(float, value, path="v")
+
+
+@pytest.mark.parametrize(("value", "fits"), [("a", True), (1, True), (True, False), (1.0, False), ([], False)])
+def test_a_literal_takes_its_values_of_their_own_type(value: Any, fits: bool) -> None:
+    kind: Any = Literal["a", 1]
+    if fits:
+        assert decode(kind, value) == value
+    else:
+        with pytest.raises(DecodeError, match="is none of 'a', 1"):
+            decode(kind, value)
 
 
 def test_a_secret_reference_and_a_plain_key_are_told_apart() -> None:

@@ -15,7 +15,6 @@ from cordboard.scenario import (
     CallEvents,
     Cartesia,
     Logger,
-    NotSupported,
     OutsideTurn,
     Scenario,
     Session,
@@ -81,8 +80,6 @@ def test_what_is_no_handler_is_refused_at_import() -> None:
         scenario.on(AppEvents.Timer)(lambda session, event: None)  # type: ignore[arg-type, return-value]
     with pytest.raises(ValueError, match="seconds above 0"):
         scenario.on(AppEvents.Timer, timeout=0)
-    with pytest.raises(NotSupported, match=r"scenario\.tool"):
-        scenario.tool()
     with pytest.raises(ValueError, match="name"):
         Scenario("")
 

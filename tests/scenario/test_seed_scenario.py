@@ -137,7 +137,7 @@ def test_the_lambda_entry_describes_and_runs() -> None:
     try:
         described = call_alerting({"schema": DESCRIBE_SCHEMA}, None)
         assert described["scenario"] == "line-agent"
-        assert {"type": "call.alerting", "timeout": 5.0} in described["events"]
+        assert {"type": "call.alerting", "timeout": 5.0, "tool": False} in described["events"]
         assert "agent.ack" in described["log_only"]
         assert described["state"] == {"transfer_in_progress": False, "transferred": False}
         from tests.scenario.rounds import payload

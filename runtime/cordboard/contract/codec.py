@@ -9,6 +9,7 @@ whoever only reads ignores them, since the contract grows by addition within a v
 import dataclasses
 import functools
 import math
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -95,9 +96,7 @@ def _decode(kind: Any, value: object, path: str, lenient: bool, depth: int) -> o
     if origin in (Union, types.UnionType):
         return _decode_union(kind, value, path, lenient, depth)
     if origin is Literal:
-        if value not in get_args(kind) or isinstance(value, bool) is not any(
-            isinstance(a, bool) for a in get_args(kind)
-        ):
+        if not any(type(value) is type(one) and value == one for one in get_args(kind)):  # 1 is not True, nor 1.0
             raise DecodeError(path, f"{value!r} is none of {', '.join(map(repr, get_args(kind)))}")
         return value
     if origin in (tuple, list):
@@ -119,7 +118,7 @@ def _decode_scalar(kind: Any, value: object, path: str) -> object:
             raise DecodeError(path, f"expected null, got {_kind_of(value)}")
         return None
     if kind is float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
             raise DecodeError(path, f"expected a finite number, got {_kind_of(value)}")
         return float(value)
     if kind is int and isinstance(value, bool):

@@ -12,6 +12,11 @@ CommandArgs = TypeVar("CommandArgs", bound=type)
 COMMANDS: dict[str, type] = {}
 """Wire type → argument class."""
 
+MAX_TOOL_RESULT = 4_096
+"""Bytes of a tool's result as text (Cartesia's Managed wire; more becomes the error result_too_large there, too)."""
+MAX_TOOL_CALL_ID = 256
+"""Characters of the id of a tool's call (Cartesia's Managed wire)."""
+
 
 class _Register:
     def __init__(self, types: tuple[str, ...]) -> None:
@@ -229,6 +234,33 @@ class AgentCustom:
     """Any JSON object."""
 
 
+@_command("agent.tool_result")
+@dataclass(frozen=True, slots=True)
+class AgentToolResult:
+    """The answer to an agent.tool_call; the target is the agent that called."""
+
+    id: str
+    """The service's id of the call, 1 to 256 characters."""
+    result: str
+    """JSON text of what the tool gave, at most 4,096 bytes; with is_error a plain text of what is wrong."""
+    is_error: bool = False
+    """The result says what is wrong."""
+    error_type: str | None = None
+    """A word for it: unknown_tool, invalid_arguments, tool_error, result_too_large."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.id) <= MAX_TOOL_CALL_ID:
+            raise DecodeError("id", f"has {len(self.id)} characters, not 1 to {MAX_TOOL_CALL_ID}")
+        try:
+            size = len(self.result.encode())
+        except UnicodeEncodeError:
+            raise DecodeError("result", "holds half a surrogate pair") from None
+        if size > MAX_TOOL_RESULT:
+            raise DecodeError("result", f"has {size} bytes, more than {MAX_TOOL_RESULT}")
+        if self.error_type is not None and not 1 <= len(self.error_type) <= 64:
+            raise DecodeError("error_type", "has not 1 to 64 characters")
+
+
 @_command("agent.clear", "agent.close")
 @dataclass(frozen=True, slots=True)
 class AgentSimple:
@@ -262,8 +294,8 @@ class SessionTerminate:
 
 @_command(
     "call.gather", "call.say", "call.play", "call.transfer", "call.hold", "call.unhold", "call.send_message",
-    "call.send_info", "record.pause", "record.resume", "agent.tool_result", "player.create", "player.stop",
-    "conference.create", "control_url.mint",
+    "call.send_info", "record.pause", "record.resume", "player.create", "player.stop", "conference.create",
+    "control_url.mint",
 )  # fmt: skip
 @dataclass(frozen=True, slots=True)
 class NotYet:

@@ -293,3 +293,21 @@ class SessionTerminating:
 
     cause: str
     """Cause of the end."""
+
+
+def tool_called(type_: str, data: Mapping[str, Any]) -> str | None:
+    """Name of the tool that an event's data (a hostile agent's, perhaps) calls; None: the event calls none.
+
+    A client tool's call, a `custom` message whose metadata names a `tool`, and the verb of a control request.
+    """
+    payload = data.get("data")
+    inner = payload if isinstance(payload, Mapping) else {}
+    name: object = None
+    if type_ == "agent.tool_call":
+        name = inner.get("name")
+    elif type_ == "agent.custom":
+        metadata = inner.get("metadata")
+        name = metadata.get("tool") if isinstance(metadata, Mapping) else None
+    elif type_ == "http.request":
+        name = data.get("verb")
+    return name if isinstance(name, str) else None

@@ -270,6 +270,20 @@ class EventRoute:
     """Seconds a round may take."""
     on_error: Literal["terminate", "ignore", "fallback"] | None = None
     """Overrides the policy of DESIGN §4."""
+    tool: bool = False
+    """Made for the function's tools: the target is a tool's name; without one it yields to any handler."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDescription:
+    """One function that the agent may call."""
+
+    name: str
+    """Its name at the agent, and the verb of the control URL."""
+    parameters: Mapping[str, Any]
+    """JSON Schema (2020-12) of its arguments, an object."""
+    timeout: float = 5.0
+    """Seconds a round may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +300,8 @@ class Description:
     """The scenario's policy."""
     state: Mapping[str, Any] = field(default_factory=dict)
     """Default state."""
+    tools: tuple[ToolDescription, ...] = ()
+    """What the agent may call; `events` holds their routes."""
     contract: str = "1"
     """Version of the contract it was built with."""
     schema: Literal["cordboard.description/1"] = "cordboard.description/1"

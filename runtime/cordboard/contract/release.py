@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from .events import tool_called
 from .records import Description, EventRoute
 
 
@@ -25,6 +26,8 @@ class Release:
         routes: dict[tuple[str, str, str | None], tuple[str, EventRoute]] = {}
         for name, description in self.functions.items():
             for route in description.events:
+                if route.tool and route.target is None:
+                    continue
                 key = (description.scenario, route.type, route.target)
                 if key in routes:
                     raise RouteConflict(
@@ -32,12 +35,23 @@ class Release:
                         f"in scenario {description.scenario!r}; there is one for each"
                     )
                 routes[key] = (name, route)
+        for name, description in self.functions.items():
+            for route in description.events:  # what no handler wants: the first function with tools answers for all
+                if route.tool and route.target is None:
+                    routes.setdefault((description.scenario, route.type, None), (name, route))
         object.__setattr__(self, "_routes", routes)
 
     def route(self, scenario: str, type_: str, target: str | None) -> tuple[str, EventRoute] | None:
         """Function and route of an event; an exact target beats none. None: nobody listens."""
         exact = self._routes.get((scenario, type_, target))
         return exact if exact is not None else self._routes.get((scenario, type_, None))
+
+    def routing_target(self, scenario: str, type_: str, target: str | None, data: Mapping[str, Any]) -> str | None:
+        """What `route` and `policy` shall be asked for: the tool that the event calls, where a function of the scenario
+        has it; else the event's own target."""
+        name = tool_called(type_, data)
+        found = None if name is None else self._routes.get((scenario, type_, name))
+        return name if found is not None and found[1].tool else target
 
     def log_only(self, scenario: str) -> frozenset[str]:
         """Event types that the edge only logs."""

@@ -62,14 +62,15 @@ def _dataclass(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
     required = []
     for item in dataclasses.fields(kind):
         name = item.name.rstrip("_")
-        properties[name] = {**_type(hints[item.name], definitions), "description": docs.get(item.name, "")}
+        properties[name] = {**type_schema(hints[item.name], definitions), "description": docs.get(item.name, "")}
         if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             required.append(name)
     return {"type": "object", "description": " ".join((kind.__doc__ or "").split()), "properties": properties,
             "required": required, "additionalProperties": False}  # fmt: skip
 
 
-def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+def type_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of one annotation; dataclasses in it go into `definitions`. Raises KeyError for any other type."""
     origin = get_origin(kind)
     if kind is Any:
         return {}
@@ -81,11 +82,11 @@ def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is Literal:
         return {"enum": list(get_args(kind))}
     if origin in (Union, types.UnionType):
-        return {"anyOf": [_type(member, definitions) for member in get_args(kind)]}
-    if origin is tuple:
-        return {"type": "array", "items": _type(get_args(kind)[0], definitions)}
+        return {"anyOf": [type_schema(member, definitions) for member in get_args(kind)]}
+    if origin in (tuple, list):
+        return {"type": "array", "items": type_schema(get_args(kind)[0], definitions)}
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _type(get_args(kind)[1], definitions)}
+        return {"type": "object", "additionalProperties": type_schema(get_args(kind)[1], definitions)}
     names = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
     return {"type": names[kind]}
 

@@ -289,9 +289,10 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "websocket.close": _agent(WebSocketClose, "code", "reason", "expected", "by"),
     "media.started": _agent(MediaEvent, "sink"),
     "media.ended": _agent(MediaEvent, "sink"),
+    "agent.tool_call": _agent(AgentEvent, "data"),  # for tools: it has no name in the vocabulary
     **{f"agent.{name}": _agent(AgentEvent, "data") for name in _AGENT_EVENTS},
 }
-"""Wire type → how its event is built; what handlers may listen to."""
+"""Wire type → how its event is built; what handlers and tools may receive."""
 
 
 def build(event: wire.Event, objects: "Objects") -> Event:

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
 
 from cordboard.contract.codec import JSON, encode
+from cordboard.contract.events import Event
 from cordboard.contract.records import DESCRIBE_SCHEMA, Description, EventRoute
 
 from .binding import Stores
-from .errors import not_supported
 from .runner import GRACE, Handler, read_invocation, run_round
 from .session import Session, check_state_class
+from .tool_calls import TOOL_EVENTS, Tools
+from .tools import make_tool
 from .vocabulary import EventType
 
 OnError: TypeAlias = Literal["terminate", "ignore", "fallback"]
@@ -38,6 +40,7 @@ class Scenario(Generic[S]):
         self._state_default = {} if state is None else check_state_class(state)
         self._on_error = on_error
         self._handlers: dict[tuple[str, str | None], Handler] = {}
+        self._tools = Tools()
         self._routes: list[EventRoute] = []
         self._log_only: list[str] = []
 
@@ -71,6 +74,8 @@ class Scenario(Generic[S]):
         if key in self._handlers:
             both = f"{_named(self._handlers[key])} and {_named(handler)}"
             raise ValueError(f"{both} both listen to {route.type} of {route.target!r}; there is one handler for each")
+        if route.type in TOOL_EVENTS and route.target in self._tools:
+            raise ValueError(_both(handler, route.type, route.target))
         self._handlers[key] = handler
         self._routes.append(route)
 
@@ -79,8 +84,25 @@ class Scenario(Generic[S]):
     ) -> Callable[
         [Callable[Concatenate[Session[S], P], Awaitable[JSON]]], Callable[Concatenate[Session[S], P], Awaitable[JSON]]
     ]:
-        """Not built yet: raises NotSupported."""
-        raise not_supported("scenario.tool()", "agent.tool_result")
+        """A function the agent may call; `name` None: the function's own; `timeout` in seconds a round.
+
+        One function, three ways: Managed client tool, `custom` event `{"tool": …}`, and `POST <control url>/<name>`.
+        The arguments are checked by the annotations: str, int, float, bool, Literal, list, Optional. The result is JSON
+        of at most 4,096 bytes; a ToolError is what the agent reads in its place. A tool's name wins over a handler of
+        the event. Raises at import: TypeError, ValueError for what the agent could not call, and for a second one.
+        """
+
+        def register(
+            function: Callable[Concatenate[Session[S], P], Awaitable[JSON]],
+        ) -> Callable[Concatenate[Session[S], P], Awaitable[JSON]]:
+            tool = make_tool(function, name, timeout)
+            self._tools.add(tool)
+            for type_ in TOOL_EVENTS:
+                if (type_, tool.name) in self._handlers:
+                    raise ValueError(_both(self._handlers[type_, tool.name], type_, tool.name))
+            return function
+
+        return register
 
     def log_only(self, *events: EventType[Any, Any]) -> None:
         """Events that the edge writes to the session's log without an invocation; a handler for one wins."""
@@ -88,7 +110,9 @@ class Scenario(Generic[S]):
 
     def describe(self) -> Description:
         """What this function says of itself."""
-        return Description(self.name, tuple(self._routes), tuple(self._log_only), self._on_error, self._state_default)
+        routes = (*self._routes, *self._tools.routes({route.type for route in self._routes}))
+        log_only, tools = tuple(self._log_only), self._tools.describe()
+        return Description(self.name, routes, log_only, self._on_error, self._state_default, tools)
 
     async def run(self, payload: Mapping[str, Any], *, stores: Stores | None = None) -> dict[str, Any]:
         """One round: a `cordboard.invocation/1` in, a `cordboard.answer/1` out. Raises DecodeError for no invocation.
@@ -98,9 +122,16 @@ class Scenario(Generic[S]):
         if payload.get("schema") == DESCRIBE_SCHEMA:
             return _object(encode(self.describe()))
         invocation = read_invocation(payload)
-        event = invocation.event
-        handler = self._handlers.get((event.type, event.target)) or self._handlers.get((event.type, None))
-        return _object(encode(await run_round(handler, self._state, invocation, stores)))
+        return _object(encode(await run_round(self._handler(invocation.event), self._state, invocation, stores)))
+
+    def _handler(self, event: Event) -> Handler | None:
+        """The tool that the event calls, else the handler of its target, of none, else what tells of unknown tools."""
+        return (
+            self._tools.handler(event)
+            or self._handlers.get((event.type, event.target))
+            or self._handlers.get((event.type, None))
+            or self._tools.otherwise(event.type)
+        )
 
     def lambda_handler(self) -> Callable[[dict[str, Any], object], dict[str, Any]]:
         """The function's entry: `handler = scenario.lambda_handler()`."""
@@ -143,6 +174,10 @@ def close_runner() -> None:
 def _object(value: JSON) -> dict[str, Any]:
     assert isinstance(value, dict)
     return value
+
+
+def _both(handler: Callable[..., Any], type_: str, name: str | None) -> str:
+    return f"{_named(handler)} and the tool {name!r} both answer {type_} of {name!r}; give one another name"
 
 
 def _named(function: Callable[..., Any]) -> str:

@@ -129,8 +129,11 @@ class Turn:
 
     # -- commands
 
-    def emit(self, what: str, type_: str, target: str | None, args: object) -> str:
-        """Emit a command and return its id. Raises OutsideTurn, ValueError for arguments that do not fit."""
+    def emit(self, what: str, type_: str, target: str | None, args: object, *, line: str = "") -> str:
+        """Emit a command and return its id; `line` where no frame of the handler's stands for it.
+
+        Raises OutsideTurn, ValueError for arguments that do not fit.
+        """
         from .secret import whole  # that module needs this one
 
         self.check(what)
@@ -141,7 +144,7 @@ class Turn:
             raise ValueError(f"{what}: {error}") from error
         if self.muted:
             return ""
-        line = _line()
+        line = line or _line()
         step = self._step(type_, target, plain, line)
         self._commands += 1
         if self._commands > MAX_COMMANDS:
