@@ -107,6 +107,13 @@ async def _listen_to_agent(sip: int) -> None:
         await call.wait_ended(PATIENCE)
 
 
+async def _is_rejected(sip: int, code: int) -> None:
+    async with Softphone() as phone:
+        call = await phone.call(f"sip:+18005550100@127.0.0.1:{sip}")
+        await call.wait_ended(PATIENCE)
+        assert call.final_code == code
+
+
 def test_dev_takes_a_call_reloads_and_ends_with_ctrl_c(command: Command) -> None:
     sip, port, line = _free_ports(3)
     process = command.start("dev", "--sip", str(sip), "--port", str(port), "--line-port", str(line))
@@ -116,12 +123,15 @@ def test_dev_takes_a_call_reloads_and_ends_with_ctrl_c(command: Command) -> None
     asyncio.run(_listen_to_agent(sip))
     events = command.lines_until("call.ended")
     assert any("call.alerting:caller" in line for line in events)
-    with (command.folder / "functions" / "line_agent.py").open("a") as file:
-        file.write("\nRELOADED = True\n")
+    handler = command.folder / "functions" / "call_alerting" / "app.py"
+    code = handler.read_text()
+    assert "        call.answer()\n" in code
+    handler.write_text(code.replace("        call.answer()\n", "        call.reject(486)\n        return\n"))
     give_up = time.monotonic() + PATIENCE
     while "takes new calls" not in command.log():
         assert time.monotonic() < give_up, command.log()
         time.sleep(0.05)
+    asyncio.run(_is_rejected(sip, 486))  # the next call is answered by the changed handler
     os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C: the whole group
     assert process.wait(10.0) == 0
     command.close()  # nothing of the group is left

@@ -46,7 +46,7 @@ def with_timeout(release: Release, seconds: float) -> Release:
         events = (replace(each, timeout=seconds) if each.timeout == _UNSAID else each for each in description.events)
         return replace(description, events=tuple(events))
 
-    return Release(release.id, {name: described(each) for name, each in release.functions.items()})
+    return replace(release, functions={name: described(each) for name, each in release.functions.items()})
 
 
 def _open(config: Config, data: DataDir, stack: ExitStack) -> FunctionHost:
