@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cordboard.agents.connection import SPOKEN_VERSIONS, UnknownVersion
 from cordboard.contract import link
-from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, Digits, SecretReference
+from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, AgentToolResult, Digits, SecretReference
 from cordboard.contract.events import EVENTS, AgentEvent, MediaChange, WebSocketClose
 
 from . import causes
@@ -104,6 +104,16 @@ class Agents:
         agent = self._live(step)
         if agent is not None:
             self._session.send_plane(link.AgentSend(agent.unit, args.metadata, self._token(step)))
+
+    def tool_result(self, step: Step, args: AgentToolResult, now: float) -> None:
+        """The answer to a client tool that the agent called."""
+        agent = self._live(step)
+        if agent is not None:
+            self._session.send_plane(
+                link.AgentToolResult(
+                    agent.unit, args.id, args.result, args.is_error, args.error_type, self._token(step)
+                )
+            )
 
     def digits(self, step: Step, args: Digits, now: float) -> None:
         """dtmf to the agent."""

@@ -67,7 +67,7 @@ class ControlRequests:
             verb=rest.partition("/")[0] or None,
         )
         session.note("http", f"{method} control URL", {"verb": data.verb, "bytes": len(body)}, now)
-        if not session.listens("http.request"):
+        if not session.listens("http.request", None, {"verb": data.verb}):
             self._problem(request, 404, "not_found", "the scenario does not listen to http.request")
             return
         session.request_came(request, now)

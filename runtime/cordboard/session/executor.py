@@ -44,6 +44,7 @@ class Executor:
             "agent.create": lambda s, a, now: session.agents.create(s, a, now),
             "agent.start": lambda s, a, now: session.agents.start(s, a, now),
             "agent.custom": lambda s, a, now: session.agents.custom(s, a, now),
+            "agent.tool_result": lambda s, a, now: session.agents.tool_result(s, a, now),
             "agent.dtmf": lambda s, a, now: session.agents.digits(s, a, now),
             "agent.clear": lambda s, a, now: session.agents.clear(s, now),
             "agent.close": lambda s, a, now: session.agents.close(s, now),

@@ -99,9 +99,13 @@ class Session:
 
     # --- events
 
-    def listens(self, type_: str, target: str | None = None) -> bool:
+    def wanted_by(self, type_: str, target: str | None, data: Mapping[str, Any]) -> str | None:
+        """The target under which a function is looked for: the tool that an event calls, or the event's own."""
+        return self.release.routing_target(self.scenario, type_, target, data)
+
+    def listens(self, type_: str, target: str | None, data: Mapping[str, Any]) -> bool:
         """Whether a function listens to an event."""
-        return self.release.route(self.scenario, type_, target) is not None
+        return self.release.route(self.scenario, type_, self.wanted_by(type_, target, data)) is not None
 
     def post(
         self,
@@ -122,7 +126,7 @@ class Session:
         if type_ in self._log_only:
             self.note("log", f"{type_}", {"level": "INFO", **fields}, now)
             return False
-        if self.ending.terminating or not self.listens(type_, target):
+        if self.ending.terminating or not self.listens(type_, target, fields):
             return False
         if len(self._mailbox) >= MAX_MAILBOX and type_ not in ALWAYS_TAKEN:
             self.note("log", "mailbox full, event dropped", {"type": type_}, now)
@@ -150,7 +154,9 @@ class Session:
         """Begin the next event's turn if none is in flight."""
         while self.turns.current is None and self._mailbox and not self.ending.over:
             posted = self._mailbox.popleft()
-            found = self.release.route(self.scenario, posted.event.type, posted.event.target)
+            event = posted.event
+            wanted = self.wanted_by(event.type, event.target, event.data)
+            found = self.release.route(self.scenario, event.type, wanted)
             if found is None:
                 continue
             self.turns.begin(posted, found[0], found[1], now)

@@ -338,7 +338,8 @@ class Turns:
         """The event has failed: its policy applies."""
         turn, session = self.current, self._session
         assert turn is not None
-        chosen = session.release.policy(session.scenario, turn.event.type, turn.event.target)
+        wanted = session.wanted_by(turn.event.type, turn.event.target, turn.event.data)
+        chosen = session.release.policy(session.scenario, turn.event.type, wanted)
         policy = policy_for(turn.event.type, chosen)
         facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
         session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)
