@@ -1,6 +1,7 @@
 """A tool's definition: what the function says of it, how its calls are routed, and what import refuses."""
 
 import asyncio
+import functools
 import json
 from typing import Any, Literal
 
@@ -216,6 +217,24 @@ def test_a_tool_is_itself_and_its_sessions_class_need_not_exist_at_run_time() ->
         scenario.tool()(tool_of_its_own)
     with pytest.raises(ValueError, match="timeout=0: seconds above 0"):
         scenario.tool("other", timeout=0)(tool_of_its_own)
+
+
+def test_a_decorated_tool_keeps_its_signature_and_its_written_annotations() -> None:
+    async def seat(session: Session[None], room: "Literal['in', 'out']") -> JSON:
+        return room
+
+    @functools.wraps(seat)
+    async def counted(*args: Any, **given: Any) -> JSON:
+        return [1, await seat(*args, **given)]
+
+    scenario = Scenario("s")
+    scenario.tool()(counted)
+    (described,) = scenario.describe().tools
+    assert (described.name, described.parameters["properties"]) == ("seat", {"room": {"enum": ["in", "out"]}})
+    data = {"method": "POST", "path": "/seat", "verb": "seat", "content": '{"room": "out"}'}
+    reply = played(scenario, invocation("http.request", None, data)).last.reply
+    assert reply is not None
+    assert reply.body == '[1,"out"]'
 
 
 def test_a_tool_and_a_handler_of_one_target_are_refused_in_either_order() -> None:
