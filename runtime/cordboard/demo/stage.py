@@ -34,10 +34,11 @@ class StageError(Exception):
 class Stage:
     """Runs everything that a call needs, in a folder of its own."""
 
-    def __init__(self, out: Path, template: Path, consult: tuple[str, int]) -> None:
+    def __init__(self, out: Path, template: Path, consult: tuple[str, int], scenario: str = "line-agent") -> None:
         self.out = out
         self.data = out / "var"
         self._template = template
+        self._scenario = scenario
         self._consult = consult
         self._config = out / "cordboard.toml"
         self._children: list[tuple[str, asyncio.subprocess.Process]] = []
@@ -150,7 +151,7 @@ codecs = ["PCMU", "PCMA"]
 [[routes]]
 to = "{NUMBER}"
 trunk = "demo"
-scenario = "line-agent"
+scenario = "{self._scenario}"
 [[outbound]]
 to = "+1*"
 trunk = "demo"

@@ -31,7 +31,7 @@ TERMINATING_LIMIT = 5.0
 """Seconds the turn in flight and the handler of session.terminating have once the plane is closed."""
 
 STOPPING = {LEGS_LIMIT: 3.0, PLANE_LIMIT: 1.0, TERMINATING_LIMIT: 2.0}
-"""The same when the edge stops: together below the 7 s that control waits for its sessions' records, so that the edge
+"""The same when the edge stops: together below the 7.5 s that control waits for its sessions' records, so that the edge
 is gone within 10 s even with a peer that answers nothing."""
 
 _REFUSED_WITH = {"plane.lost": 500, "edge.shutdown": 503}

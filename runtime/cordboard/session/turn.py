@@ -198,7 +198,7 @@ class Turns:
             round=turn.round,
             logged=turn.logged,
             release=session.release.id,
-            deadline_ms=round(self._timeout(turn.route) * 1000),
+            deadline_ms=round(turn.route.timeout * 1000),
             state=self.state,
             objects=turn.objects,
             journal=tuple(turn.journal.entries()),
@@ -209,7 +209,7 @@ class Turns:
         if size > MAX_REQUEST:
             self._fail("too_large", f"the invocation has {size} bytes, more than {MAX_REQUEST}", now)
             return
-        token, timeout = turn.token, self._timeout(turn.route)
+        token, timeout = turn.token, turn.route.timeout
         message = f"no answer after {timeout:g} s, and no word of the functions' host"
         self._limit(turn, now + timeout + HOST_GRACE, lambda at: self.lost(token, "timeout", message, at))
         session.services.emit(Invoke(token, session.release.id, turn.function, payload, timeout))
@@ -223,11 +223,6 @@ class Turns:
             raise DecodeError("", f"has no JSON form: {error}") from error
         if size > MAX_ANSWER:
             raise DecodeError("", f"has {size} bytes, more than {MAX_ANSWER}")
-
-    def _timeout(self, route: EventRoute) -> float:
-        """Seconds of a round: the handler's own `timeout=`, else [functions].timeout."""
-        configured = self._session.services.config.functions.timeout
-        return configured if route.timeout == EventRoute(route.type).timeout else route.timeout
 
     def _check(self, turn: Turn, answer: Answer) -> None:
         """The fence, and what a round may not do. Raises DecodeError that names the field."""
