@@ -191,3 +191,26 @@ def test_a_silent_peer_that_leaves_our_question_unanswered_is_hung_up_in_eight_s
     assert bench.kept.ended == []
     bench.run(8.2)  # and its BYE is not answered either
     assert (bench.record.cause, bench.record.fault) == ("media.lost", "trunk")
+
+
+def test_an_agent_does_not_wait_for_a_tool_that_failed() -> None:
+    bench = talking(agent_tool_call=lambda made: made.fail("ValueError"))
+    call = {"id": "tc_1", "name": "find_table", "parameters": {}, "expects_response": True}
+    bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.tool_call", call, bench.now))
+    sent = bench.plane.all(link.AgentToolResult)
+    assert [(each.id, each.is_error, each.error_type) for each in sent] == [("tc_1", True, "tool_failed")]
+
+
+def test_what_a_private_agent_says_reaches_its_handler_and_not_the_timeline() -> None:
+    def private(made: Round) -> Answer:
+        made.command("call.answer", "caller")
+        args = {"api_key": "k", "agent_id": "a", "version": "2025-04-16", "privacy": True}
+        made.command("agent.create", "agent", **args)
+        return made.done()
+
+    bench = Bench(call_alerting=private, agent_custom=None)
+    bench.caller.call()
+    message = link.AgentSaid(f"{bench.sid}/agent", "agent.custom", {"metadata": {"iban": "DE02"}}, bench.now)
+    bench.plane.tell(message)
+    assert bench.of("agent.custom")[-1].payload["event"]["data"] == {"data": {"metadata": {"iban": "DE02"}}}
+    assert "DE02" not in repr(bench.kept.timeline)

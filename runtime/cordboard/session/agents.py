@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from cordboard.agents.connection import SPOKEN_VERSIONS, UnknownVersion
 from cordboard.contract import link
 from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, AgentToolResult, Digits, SecretReference
-from cordboard.contract.events import EVENTS, AgentEvent, MediaChange, WebSocketClose
+from cordboard.contract.events import EVENTS, AgentEvent, Event, MediaChange, WebSocketClose
 
 from . import causes
 from .objects import Agent
@@ -115,6 +115,15 @@ class Agents:
                 )
             )
 
+    def tool_failed(self, event: Event, now: float) -> None:
+        """The handler of a client tool failed: the agent must not wait for its result."""
+        agent = self.get(event.target or "")
+        call = event.data.get("data", {})
+        if agent is not None and isinstance(call.get("id"), str) and call.get("expects_response", True):
+            self._session.send_plane(
+                link.AgentToolResult(agent.unit, call["id"], "the tool failed", is_error=True, error_type="tool_failed")
+            )
+
     def digits(self, step: Step, args: Digits, now: float) -> None:
         """dtmf to the agent."""
         agent = self._live(step)
@@ -163,10 +172,9 @@ class Agents:
             return
         data = dict(message.data)
         self._transcribe(agent, message)
-        if agent.privacy:
-            data = {key: value for key, value in data.items() if key in ("event", "stream_id")}
         type_ = message.type if message.type in EVENTS else "agent.unknown"
-        self._session.post(type_, AgentEvent(data), now, target=agent.name, at=message.at)
+        noted = {"data": "private"} if agent.privacy else None
+        self._session.post(type_, AgentEvent(data), now, target=agent.name, at=message.at, noted=noted)
 
     def gone(self, message: link.AgentGone, now: float) -> None:
         """The socket is closed."""

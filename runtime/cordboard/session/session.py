@@ -117,14 +117,16 @@ class Session:
         cause: str = "",
         at: float | None = None,
         request: str = "",
+        noted: Mapping[str, Any] | None = None,
     ) -> bool:
-        """An event happened. False when nobody listens."""
+        """An event happened; `noted` stands in the timeline instead of its data. False when nobody listens."""
         assert type_ in EVENTS, type_
         fields = encode(data)
         assert isinstance(fields, Mapping)
-        self.note("event", f"{type_}:{target}" if target else type_, dict(fields), now)
+        shown = dict(fields) if noted is None else noted
+        self.note("event", f"{type_}:{target}" if target else type_, shown, now)
         if type_ in self._log_only:
-            self.note("log", f"{type_}", {"level": "INFO", **fields}, now)
+            self.note("log", f"{type_}", {"level": "INFO", **shown}, now)
             return False
         if self.ending.terminating or not self.listens(type_, target, fields):
             return False
