@@ -23,7 +23,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 check: $(STAMP)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy runtime functions tests bench
+	$(BIN)/mypy runtime functions tests bench samples/functions
 	$(BIN)/lint-imports
 
 test: $(STAMP)  ## every test that needs no program from outside
