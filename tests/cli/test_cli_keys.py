@@ -119,3 +119,27 @@ def test_a_key_past_its_time_is_gone(monkeypatch: pytest.MonkeyPatch, capsys: py
     later = time.time() + 61
     monkeypatch.setattr("cordboard.cli.keys.time.time", lambda: later)
     assert main(["keys", "get", "K"]) == 4
+
+
+def test_a_secret_takes_the_place_of_a_plain_value_of_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _type(monkeypatch, b"oldplain")
+    assert main(["keys", "put", "TOKEN"]) == 0
+    _type(monkeypatch, b"newsecret")
+    assert main(["keys", "put", "--secret", "TOKEN"]) == 0
+    capsys.readouterr()
+    assert main(["keys", "ls"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [["TOKEN", "secret"]]
+    assert main(["keys", "rm", "TOKEN"]) == 0
+    assert main(["keys", "get", "TOKEN"]) == 4
+
+
+def test_an_empty_value_overwrites_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    _type(monkeypatch, b"kept")
+    assert main(["keys", "put", "K"]) == 0
+    _type(monkeypatch, b"")
+    assert main(["keys", "put", "K"]) == 2
+    assert "is empty" in capsys.readouterr().err
+    assert main(["keys", "get", "K"]) == 0
+    assert capsys.readouterr().out == "kept\n"

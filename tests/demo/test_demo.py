@@ -1,11 +1,13 @@
 """The demo passes, and its checks can fail: each is seen to notice the thing it is there for."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 
@@ -67,3 +69,40 @@ def test_the_demo_notices_what_is_broken(tmp_path: Path, sabotage: str, noticed:
     done = run_demo(tmp_path / "demo", "--only", "transfer", sabotage=sabotage)
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(rf"FAIL {noticed}", done.stdout), done.stdout
+
+
+def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cordboard.cli.main", "demo", "--out", str(tmp_path / "demo"), "--only", "dropped"]
+    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert demo.stdout is not None
+    with demo.stdout:
+        for line in demo.stdout:
+            if "the edge answers" in line:
+                break
+        assert processes_of(tmp_path) != []
+        demo.kill()
+        demo.wait(10)
+    deadline = time.monotonic() + 15  # the edge promises to be gone 10 s after its signal
+    while processes_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(tmp_path) == []
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines that name the folder."""
+    found = []
+    ours = {str(os.getpid()), str(os.getppid())}  # pytest and its parent name the folder's parents
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if str(folder) in words and path.parent.name not in ours:
+                found.append(words)
+    return found
+
+
+def test_a_demo_clears_nothing_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = run_demo(tmp_path)
+    assert done.returncode == 2
+    assert "--out DIR" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"

@@ -136,6 +136,9 @@ def test_remove_says_whether_something_was_there(storage: ApplicationStorage) ->
     storage.put("k", "v", 60)
     assert storage.remove("k")
     assert not storage.remove("k")
+    storage.put("for-ever", "v", None)
+    assert storage.remove("for-ever")
+    assert storage.get("for-ever") is None
     assert storage.get("k") is None
 
 

@@ -33,7 +33,7 @@ from cordboard.storage.sqlite import SqliteStorage
 LINE_PORT: Final = 8090  # of the stand-in, as `cordboard line` has it
 CONSULT_PORT: Final = 5062  # where dialled numbers ring: `cordboard phone answer --sip-port 5062`
 DEFAULT_SECRETS: Final = {"CARTESIA_API_KEY": "key-of-the-stand-in"}  # long: a timeline hides what looks like it
-DEFAULT_KEYS: Final = {"CARTESIA_AGENT_ID": "demo-transfer"}
+DEFAULT_KEYS: Final = {"CARTESIA_AGENT_ID": "demo-transfer", "PSTN_CALLER_ID": "+15550001111"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,6 @@ def main(args: argparse.Namespace) -> int:
     config = read_config(args, overrides)
     data = DataDir(config.edge.data_dir)
     private_directory(data.root)
-    _put_defaults(data, args.no_line)
     path = config_path(args)
     if path is None:
         path = data.root / "dev.toml"
@@ -61,6 +60,7 @@ def main(args: argparse.Namespace) -> int:
         args.config = path
         note(f"no cordboard.toml here; using {path}")
     config = settled(read_config(args, overrides))
+    _put_defaults(data, args.no_line)
     edge_log.set_up("edge", config.log.format, config.log.level)
     processes = children(config, path, overrides, reload=True)
     if not args.no_line:

@@ -54,6 +54,8 @@ def main(args: argparse.Namespace) -> int:
                     return _ls(args, storage, secrets)
                 case _:
                     return _rm(args, storage, secrets)
+    except BrokenPipeError:
+        raise  # the reader has enough: main.py knows what to do
     except IsSecret:
         raise CliError(
             BAD, f"{args.name} is a secret: its value stays where it is", "scenarios read it with session.secret"
@@ -71,8 +73,11 @@ def _put(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore)
     if args.secret and ttl is not None:
         raise CliError(USAGE, "--ttl does not apply to secrets", "leave one of --secret and --ttl out")
     value = _read_value(args.name)
+    if not value:
+        raise CliError(USAGE, f"the value of {args.name} is empty; nothing was stored", "remove a key with `keys rm`")
     if args.secret:
         version = secrets.put(args.name, value)
+        storage.remove(args.name)  # a plain value of that name must not outlive it
         note(f"secret {args.name} stored, version {version}")
     else:
         storage.put(args.name, value, ttl)
@@ -94,7 +99,7 @@ def _get(args: argparse.Namespace, storage: SqliteStorage) -> int:
 def _ls(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
     rows = [(name, "secret", "") for name in secrets.names()]
     for name in storage.keys(None):
-        item = storage.get(name)
+        item = None if secrets.is_secret(name) else storage.get(name)
         if item is not None:
             expires = "" if item.expire_at is None else item.expire_at.isoformat(timespec="seconds")
             rows.append((name, "key", expires))
@@ -107,19 +112,20 @@ def _ls(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) 
 
 
 def _rm(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
-    if secrets.is_secret(args.name):
-        secrets.remove(args.name)
-    elif storage.get(args.name) is None:
+    was_secret = secrets.remove(args.name)
+    was_key = storage.remove(args.name)
+    if not was_secret and not was_key:
         raise _unknown(args.name)
-    else:
-        storage.remove(args.name)
     note(f"{args.name} removed")
     return GOOD
 
 
 def _read_value(name: str) -> str:
     if sys.stdin.isatty():
-        return getpass.getpass(f"value of {name}: ")
+        try:
+            return getpass.getpass(f"value of {name}: ")
+        except EOFError:
+            return ""
     data = sys.stdin.buffer.read(_MAX_INPUT + 1)
     if len(data) > _MAX_INPUT:
         raise CliError(USAGE, f"the value is longer than {_MAX_INPUT} bytes", "values are short texts")

@@ -317,7 +317,7 @@ def _read_file(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(MAX_FILE + 1)
     except OSError as error:
-        hint = "cordboard init makes one, --config names another"
+        hint = "docs/operate.md shows one, --config names another"
         raise ConfigError(str(path), "", None, f"cannot be read: {error.strerror}", hint) from None
     if len(content) > MAX_FILE:
         raise ConfigError(str(path), "", None, f"is larger than {MAX_FILE} bytes", "check that it is the right file")

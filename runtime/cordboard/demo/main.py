@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import fcntl
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,9 @@ from .scenes import Scene, record_of
 from .show import show
 from .stage import CALLER, Stage, StageError
 from .verdict import clear_to_silence, cleared, judge
+
+MARK = ".cordboard-demo"
+"""File that says a folder is a demo's to clear; locked while one runs."""
 
 CALLS: dict[str, tuple[str, str]] = {
     "transfer": ("A caller interrupts the agent and is transferred", "consult.hangup"),
@@ -37,13 +41,32 @@ def main(args: argparse.Namespace) -> int:
         sys.stderr.write("demo: no template.yaml here or above\nrun it in a clone of Cordboard\n")
         return 2
     out = args.out.resolve()
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    try:
-        return asyncio.run(_run(out, template, args.only or list(CALLS)))
-    except StageError as error:
-        sys.stderr.write(f"demo: {error}\nlook into the log, mend what it says, and run it again\n")
+    mark = out / MARK
+    if out.exists() and any(out.iterdir()) and not mark.exists():
+        sys.stderr.write(f"demo: {out} holds something that is not a demo's\nname an empty folder: --out DIR\n")
         return 2
+    out.mkdir(parents=True, exist_ok=True)
+    with mark.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"demo: another demo runs in {out}\nwait for it, or name another folder: --out DIR\n")
+            return 2
+        _clear(out)
+        try:
+            return asyncio.run(_run(out, template, args.only or list(CALLS)))
+        except StageError as error:
+            sys.stderr.write(f"demo: {error}\nlook into the log, mend what it says, and run it again\n")
+            return 2
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier demo left in its folder."""
+    for path in out.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != MARK:
+            path.unlink()
 
 
 def _template() -> Path | None:

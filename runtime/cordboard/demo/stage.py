@@ -88,8 +88,8 @@ class Stage:
     async def _start(self, name: str, words: Sequence[str]) -> asyncio.subprocess.Process:
         with (self.out / f"{name}.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *self._cordboard(words),
-                stdin=asyncio.subprocess.DEVNULL,
+                *self._cordboard(words, "cordboard.cli.leash"),
+                stdin=asyncio.subprocess.PIPE,  # its end is the end of the child, however we die
                 stdout=asyncio.subprocess.PIPE if name == "edge" else log,
                 stderr=log,
                 env={**os.environ, "NO_COLOR": "1"},
@@ -114,6 +114,8 @@ class Stage:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.send_signal(signal.SIGTERM)
+            if process.stdin is not None:
+                process.stdin.close()
             try:
                 async with asyncio.timeout(STOP_LIMIT):
                     await process.wait()
@@ -123,8 +125,8 @@ class Stage:
                 await process.wait()
                 sys.stderr.write(f"demo: {name} did not end within {STOP_LIMIT:g} s and was killed\n")
 
-    def _cordboard(self, words: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", "cordboard.cli.main", "--config", str(self._config), *words]
+    def _cordboard(self, words: Sequence[str], module: str = "cordboard.cli.main") -> list[str]:
+        return [sys.executable, "-m", module, "--config", str(self._config), *words]
 
     def _text(self) -> str:
         host, port = self._consult

@@ -87,11 +87,10 @@ class SqliteStorage:
         """See ApplicationStorage.remove."""
         check_key(key)
         with self._database.writing() as connection:
-            row: tuple[bool] | None = connection.execute(
-                f"DELETE FROM item WHERE key = ? RETURNING {_LIVE}",  # noqa: S608 (a constant)
-                (key, self._clock()),
+            row: tuple[float | None] | None = connection.execute(
+                "DELETE FROM item WHERE key = ? RETURNING expires_at", (key,)
             ).fetchone()
-        return row is not None and bool(row[0])
+        return row is not None and (row[0] is None or row[0] > self._clock())
 
     def keys(self, pattern: str | None = None, count: int = MAX_KEYS) -> list[str]:
         """See ApplicationStorage.keys."""
