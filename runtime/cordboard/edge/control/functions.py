@@ -34,9 +34,19 @@ async def function_host(config: Config, data: DataDir) -> AsyncIterator[tuple[Fu
                 release = await host.start()
             except (TemplateError, ReleaseError, FunctionError) as error:
                 raise FunctionsBroken(str(error)) from None
+            warn_of_routes(config, release)
             yield host, release
         finally:
             await host.close()
+
+
+def warn_of_routes(config: Config, release: Release) -> None:
+    """Say which [[routes]] lead nowhere: their calls would get 500."""
+    known = release.scenarios()
+    for route in config.routes:
+        if route.scenario not in known:
+            there = ", ".join(sorted(known)) or "none"
+            log.warning("no function of scenario %r, which a route names; scenarios there: %s", route.scenario, there)
 
 
 def with_timeout(release: Release, seconds: float) -> Release:
