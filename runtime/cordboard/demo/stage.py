@@ -34,11 +34,14 @@ class StageError(Exception):
 class Stage:
     """Runs everything that a call needs, in a folder of its own."""
 
-    def __init__(self, out: Path, template: Path, consult: tuple[str, int], scenario: str = "line-agent") -> None:
+    def __init__(
+        self, out: Path, template: Path, consult: tuple[str, int], scenario: str = "line-agent", planes: int = 1
+    ) -> None:
         self.out = out
         self.data = out / "var"
         self._template = template
         self._scenario = scenario
+        self._planes = planes
         self._consult = consult
         self._config = out / "cordboard.toml"
         self._children: list[tuple[str, asyncio.subprocess.Process]] = []
@@ -133,7 +136,7 @@ class Stage:
         first = 20_000 + 2 * (os.getpid() % 10_000)
         return f"""\
 [edge]
-planes = 1
+planes = {self._planes}
 data_dir = "{self.data}"
 [http.public]
 listen = "127.0.0.1:{self._http}"
