@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from .codec import DecodeError
+from .registry import Kind, entry_in
 
-CommandArgs = TypeVar("CommandArgs", bound=type)
 COMMANDS: dict[str, type] = {}
 """Wire type → argument class."""
 
@@ -18,18 +18,8 @@ MAX_TOOL_CALL_ID = 256
 """Characters of the id of a tool's call (Cartesia's Managed wire)."""
 
 
-class _Register:
-    def __init__(self, types: tuple[str, ...]) -> None:
-        self.types = types
-
-    def __call__(self, kind: CommandArgs) -> CommandArgs:
-        for name in self.types:
-            COMMANDS[name] = kind
-        return kind
-
-
-def _command(*types: str) -> _Register:
-    return _Register(types)
+def _command(*types: str) -> Callable[[Kind], Kind]:
+    return entry_in(COMMANDS, types)
 
 
 @dataclass(frozen=True, slots=True)

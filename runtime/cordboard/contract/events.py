@@ -1,26 +1,17 @@
 """Event data by wire type (DESIGN §4, HANDLERS §1.1). The envelope is `Event`; `target` names the object."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-EventData = TypeVar("EventData", bound=type)
+from .registry import Kind, entry_in
+
 EVENTS: dict[str, type] = {}
 """Wire type → data class."""
 
 
-def _event(*types: str) -> "_Register":
-    return _Register(types)
-
-
-class _Register:
-    def __init__(self, types: tuple[str, ...]) -> None:
-        self.types = types
-
-    def __call__(self, kind: EventData) -> EventData:
-        for name in self.types:
-            EVENTS[name] = kind
-        return kind
+def _event(*types: str) -> Callable[[Kind], Kind]:
+    return entry_in(EVENTS, types)
 
 
 @dataclass(frozen=True, slots=True)

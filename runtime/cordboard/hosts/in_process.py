@@ -49,7 +49,7 @@ class _InProcess:
             for spec in snapshot.functions:
                 namespace = Namespace(spec.code)
                 self._namespaces.append(namespace)
-                self._scenarios[spec.name] = _scenario(spec, namespace)
+                self._scenarios[spec.name] = load_scenario(spec, namespace)
         except BaseException:
             self._forget()
             raise
@@ -73,7 +73,8 @@ class _InProcess:
             namespace.close()
 
 
-def _scenario(spec: FunctionSpec, namespace: "Namespace") -> Scenario[Any]:
+def load_scenario(spec: FunctionSpec, namespace: "Namespace") -> Scenario[Any]:
+    """The scenario that a function's handler was made by. Raises FunctionError, FunctionRaised."""
     module_name, _, attribute = spec.handler.rpartition(".")
     try:
         handler = getattr(namespace.load(module_name), attribute)

@@ -16,9 +16,9 @@ from typing import Any, TypeVar, TypeVarTuple, Unpack
 from cordboard.contract.codec import decode
 from cordboard.contract.records import DESCRIBE_SCHEMA, Description
 from cordboard.contract.release import Release
-from cordboard.hosts.errors import FunctionError, FunctionRaised, FunctionTimeout
+from cordboard.hosts.errors import FunctionRaised, FunctionTimeout
 from cordboard.hosts.host import read_answer
-from cordboard.hosts.in_process import Namespace
+from cordboard.hosts.in_process import Namespace, load_scenario
 from cordboard.hosts.template import FunctionSpec, read_template
 from cordboard.scenario import Scenario, Stores
 
@@ -83,7 +83,7 @@ class Functions:
             for spec in specs:
                 namespace = Namespace(spec.code)
                 self._namespaces.append(namespace)
-                self._scenarios[spec.name] = _scenario(spec, namespace)
+                self._scenarios[spec.name] = load_scenario(spec, namespace)
             found = {spec.name: self._describe(spec.name) for spec in specs}
             self.release = Release(_hash(template, specs), found)
         except BaseException:
@@ -131,20 +131,6 @@ class Functions:
             self._loop.call_soon(lambda: None)
             self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
-
-
-def _scenario(spec: FunctionSpec, namespace: Namespace) -> Scenario[Any]:
-    module, _, attribute = spec.handler.rpartition(".")
-    try:
-        handler = getattr(namespace.load(module), attribute)
-    except Exception as error:
-        raise FunctionRaised(
-            spec.name, f"{spec.handler} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    scenario = getattr(handler, "scenario", None)
-    if not isinstance(scenario, Scenario):
-        raise FunctionError(spec.name, f"{spec.handler} is not made by scenario.lambda_handler()")
-    return scenario
 
 
 def _hash(template: Path, specs: tuple[FunctionSpec, ...]) -> str:
