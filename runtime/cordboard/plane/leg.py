@@ -78,7 +78,6 @@ class Leg:
         self.audible = False
         self.report_silence_at = now + SILENT_PEER
         """When a peer that is not heard before is reported."""
-        self.last_heard = now
         self.last_sent = -1.0
         self._made = now
         self._wall = wall
@@ -362,7 +361,6 @@ class Leg:
         return f"{self._stream.ssrc:08x}@cordboard"
 
     def _alive(self, now: float) -> None:
-        self.last_heard = now
         self.report_silence_at = now + SILENT_PEER
 
     def _accept(self, source: Address, now: float) -> bool:
