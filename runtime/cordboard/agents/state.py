@@ -1,6 +1,7 @@
-"""States, formats, limits and refusals that the clients of both agents' sockets share.
+"""States, formats, limits and refusals that the clients of the service's sockets share.
 
-Follows reference cartesia-protocols §1.2.1, §1.6 and §2. Leaves out what a state does: that is `base.BaseConnection`.
+Follows reference cartesia-protocols §1.2.1, §1.6, §2 and §5.1. Leaves out what a state does: that is
+`service.ServiceConnection`.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ MAY: Final[Mapping[str, frozenset[State]]] = {
     "custom": frozenset({State.LIVE}),
     "dtmf": frozenset({State.LIVE}),
     "tool_result": frozenset({State.LIVE}),
+    "generate": frozenset({State.IDLE, State.CONNECTING, State.LIVE}),
 }
 """What may be called when. `close`, `receive_*`, `connection_lost` and timers are allowed, or void, everywhere."""
 
