@@ -1,4 +1,4 @@
-"""The service's side of an agent's socket for these tests: handshake and frames, byte for byte from RFC 6455."""
+"""The service's side of a client's socket for these tests: handshake and frames, byte for byte from RFC 6455."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import base64
 import hashlib
 import json
 import struct
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
-from cordboard.agents.connection import AgentConnection
-from cordboard.agents.events import AgentEvent
+Event = TypeVar("Event", covariant=True)
+
+
+class Client(Protocol[Event]):
+    """What the helpers need of a client."""
+
+    def connected(self, now: float) -> None: ...
+
+    def receive_data(self, data: bytes, now: float) -> None: ...
+
+    def data_to_send(self, now: float) -> list[bytes]: ...
+
+    def next_event(self) -> Event | None: ...
+
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
@@ -45,22 +57,22 @@ def unmask(data: bytes) -> list[tuple[int, bytes]]:
     return frames
 
 
-def sent(line: AgentConnection) -> list[tuple[int, bytes]]:
+def sent(line: Client[object]) -> list[tuple[int, bytes]]:
     return unmask(b"".join(line.data_to_send(100.0)))
 
 
-def sent_json(line: AgentConnection) -> list[Any]:
+def sent_json(line: Client[object]) -> list[Any]:
     return [json.loads(payload) for opcode, payload in sent(line) if opcode == 1]
 
 
-def drain(line: AgentConnection) -> list[AgentEvent]:
-    events: list[AgentEvent] = []
+def drain(line: Client[Event]) -> list[Event]:
+    events: list[Event] = []
     while (event := line.next_event()) is not None:
         events.append(event)
     return events
 
 
-def accept(line: AgentConnection) -> bytes:
+def accept(line: Client[object]) -> bytes:
     """Open the socket; return the request."""
     line.connected(100.1)
     request = b"".join(line.data_to_send(100.1))
