@@ -13,12 +13,15 @@ import sys
 from pathlib import Path
 
 from cordboard.line.harness.call import Harness
-from cordboard.line.harness.ear import load_ears
+from cordboard.line.ears.scripted import load_script
 from cordboard.line.harness.environment import EnvironmentFailed
 from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
 from cordboard.line.script import Script, load
 from cordboard.line.server import LineServer
 from cordboard.line.tables import ScriptError
+from cordboard.line.webhooks import options as webhook_options
+from cordboard.line.webhooks.outbox import OutboxUnusable
+from cordboard.line.webhooks.sender import Webhooks, WebhookTargetInvalid
 from cordboard.media.wav import WavError
 
 DEMO = Path(__file__).parent / "scripts" / "demo.toml"
@@ -60,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--data-dir", type=Path, default=Path("var"), help="virtual environments stand in agents/ of it (default: var)"
     )
+    webhook_options.add_arguments(parser)
 
 
 def agent_harness(args: argparse.Namespace, script: Script) -> dict[str, Harness]:
@@ -82,7 +86,7 @@ def agent_harness(args: argparse.Namespace, script: Script) -> dict[str, Harness
     told = script.agents.get(name)
     if told is not None and (told.steps or told.greeting is not None):
         raise ScriptError(f"agents.{name}: is a program by --agent, so it has neither greeting nor steps")
-    ears = None if args.ear is None else load_ears(args.ear)
+    ears = None if args.ear is None else load_script(args.ear)
     return {name: Harness(host, ears, dtmf_turns=args.agent_dtmf == "turn")}
 
 
@@ -120,18 +124,20 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
     starting: asyncio.Task[None] | None = None
     server: LineServer | None = None
     hosts: list[AgentHost] = []
+    webhooks: Webhooks | None = None
     try:
         script = load(args.script)
+        webhooks = webhook_options.open_webhooks(args)
         harnesses = agent_harness(args, script)
         hosts = [harness.host for harness in harnesses.values()]
-        server = LineServer(script, args.host, args.port, harnesses=harnesses)
-        starting = asyncio.create_task(_start(server, hosts))
+        server = LineServer(script, args.host, args.port, harnesses=harnesses, webhooks=webhooks)
+        starting = asyncio.create_task(_start(server, hosts, webhooks))
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
             await stopping
         log.info("stopping")
-    except (ScriptError, WavError, EnvironmentFailed) as exc:
+    except (ScriptError, WavError, EnvironmentFailed, WebhookTargetInvalid, OutboxUnusable) as exc:
         log.error("%s", exc)
         return 2
     except OSError as exc:
@@ -147,10 +153,14 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
             await server.close()
         for host in hosts:
             await host.close()
+        if webhooks is not None:
+            await webhooks.close()  # last: the ends of calls are told by now, and kept
     return 0
 
 
-async def _start(server: LineServer, hosts: list[AgentHost]) -> None:
+async def _start(server: LineServer, hosts: list[AgentHost], webhooks: Webhooks | None) -> None:
+    if webhooks is not None:
+        await webhooks.start()
     for host in hosts:
         await host.start()
     await server.start()

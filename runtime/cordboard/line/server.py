@@ -25,6 +25,7 @@ from cordboard.line.harness.call import Harness, HarnessCall
 from cordboard.line.records import MAX_CALLS, CallRecord
 from cordboard.line.script import Agent, Script
 from cordboard.line.speech import Studio
+from cordboard.line.webhooks.sender import Webhooks
 from cordboard.line.wire import LineWire, Wire
 from cordboard.line.wire_managed import ManagedWire
 
@@ -62,9 +63,12 @@ class LineServer:
         *,
         seed: int | None = None,
         harnesses: Mapping[str, Harness] | None = None,
+        webhooks: Webhooks | None = None,
     ) -> None:
         """`port` 0 lets the system choose. `seed` makes the ids of calls repeatable. The agents in `harnesses` are real
-        programs, whose hosts the caller starts and closes; the script tells the rest of each, or nothing."""
+        programs, whose hosts the caller starts and closes; the script tells the rest of each, or nothing. `webhooks`
+        are told what happens to calls; the caller starts and closes them."""
+        self._webhooks = webhooks
         self.calls: deque[CallRecord] = deque(maxlen=MAX_CALLS)
         self._harnesses = dict(harnesses or {})
         self._agents = {name: Agent(name) for name in self._harnesses} | dict(script.agents)
