@@ -195,6 +195,8 @@ class CartesiaAgents:
     """ws:// or wss://, without a slash at the end."""
     connect_timeout: float
     """Seconds until the socket must be open."""
+    access_token: bool
+    """Open the Line socket with a token that the API key buys for each call; false: with the key itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,13 @@ def duration(least: float, most: float) -> Parser[float]:
     return parse
 
 
+def boolean(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
 def whole(least: int, most: int) -> Parser[int]:
     """A whole number from `least` to `most`; digits as text are read too."""
 

@@ -2,7 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from cordboard.agents.access_token import MAX_ANSWER, TokenRefused, token_of, token_request
 from cordboard.agents.connection import SPOKEN_VERSIONS, UnknownVersion
+from cordboard.agents.line import VERSION as LINE
+from cordboard.agents.websocket import BadAddress
 from cordboard.contract import link
 from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, AgentToolResult, Digits, SecretReference
 from cordboard.contract.events import EVENTS, AgentEvent, Event, MediaChange, WebSocketClose
@@ -13,6 +16,9 @@ from .steps import Step
 
 if TYPE_CHECKING:
     from .session import Session
+
+TOKEN_TIMEOUT = 3.0
+"""Seconds for an access token: the socket has to open in what is left of create's five (DESIGN §4)."""
 
 
 class Agents:
@@ -56,20 +62,77 @@ class Agents:
         agent = Agent(name, unit, args.version, args.privacy)
         self._agents[name] = agent
 
+        if args.version == LINE and config.access_token:
+            self._fetch_token(agent, step, args, key)
+        else:
+            self._open(agent, step, args, key)
+
+    def _fetch_token(self, agent: Agent, step: Step, args: AgentCreate, key: str) -> None:
+        """Buy a token with the key; the socket is opened with it (reference cartesia-protocols §1.1)."""
+        session = self._session
+        try:
+            request = token_request(
+                args.base_url or session.services.config.agents.cartesia.base_url, key, args.version
+            )
+        except BadAddress as error:
+            agent.state = "CLOSED"
+            step.fail("invalid", str(error))
+            return
+
+        def answered(status: int, body: bytes, now: float) -> None:
+            if agent.closing or step.status != "pending":  # nothing is open yet: there is nothing to close
+                self._never_opened(agent, step, "closed", "the agent was closed before its socket was open", now)
+                return
+            try:
+                token = token_of(status, body) if status else None
+            except TokenRefused as error:
+                self._never_opened(agent, step, error.code, str(error), now)
+                return
+            if token is None:
+                reason = body.decode("utf-8", "replace")
+                self._never_opened(agent, step, "connect_failed", f"no access token: {reason}", now)
+                return
+            session.redactor.add(token)
+            self._open(agent, step, args, token)
+
+        agent.fetching = True
+        session.fetch(
+            request.url,
+            answered,
+            method="POST",
+            headers=request.headers,
+            body=request.body,
+            timeout=TOKEN_TIMEOUT,
+            limit=MAX_ANSWER,
+        )
+
+    def _never_opened(self, agent: Agent, step: Step, code: str, message: str, now: float) -> None:
+        """There was no socket, so no plane will speak of it."""
+        agent.state, agent.fetching = "CLOSED", False
+        self._session.note("agent", "no access token", {"agent": agent.name, "code": code, "reason": message}, now)
+        step.fail(code, message)
+        for told in agent.when_gone:
+            told()
+        self._session.ending.progress(now)
+
+    def _open(self, agent: Agent, step: Step, args: AgentCreate, key: str) -> None:
+        session, config = self._session, self._session.services.config.agents.cartesia
+        agent.fetching = False
+
         def opened(done: link.Done, at: float) -> None:
             if done.ok and step.status != "pending":
                 self._close(agent)  # its handler was told that it failed
             elif done.ok:
                 agent.state = "OPEN"
                 agent.web_socket_id = str(done.result.get("web_socket_id", ""))
-                step.done({"name": name, "web_socket_id": agent.web_socket_id, "id": unit})
+                step.done({"name": agent.name, "web_socket_id": agent.web_socket_id, "id": agent.unit})
             else:
                 agent.state = "CLOSED"
                 step.fail(done.code, done.message)
 
         session.send_plane(
             link.AgentOpen(
-                agent=unit,
+                agent=agent.unit,
                 base_url=args.base_url or config.base_url,
                 agent_id=args.agent_id,
                 api_key=key,
@@ -82,12 +145,6 @@ class Agents:
         """Send start; done when acked."""
         agent = self._live(step)
         if agent is None:
-            return
-        wanted = args.config.get("input_format", "mulaw_8000")
-        if wanted not in ("mulaw_8000", "pcm_16000"):
-            step.fail(
-                "not_supported", f"config.input_format {wanted!r} is not spoken yet; mulaw_8000 and pcm_16000 are"
-            )
             return
 
         def acked(done: link.Done, at: float) -> None:
@@ -161,6 +218,8 @@ class Agents:
         """Once; what it delivered stays queued."""
         if agent.live and not agent.closing:
             agent.closing = True
+            if agent.fetching:
+                return  # the plane does not know it yet; the answer finds it closing
             self._session.send_plane(link.AgentClose(agent.unit))
 
     # --- what the plane tells

@@ -88,6 +88,26 @@ class DropDialog:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Perform an HTTP request; answer `fetched(token, status, body)` or `fetch_failed(token, reason)`."""
+
+    token: str
+    """Identity of this request."""
+    method: str
+    """GET or POST."""
+    url: str
+    """http:// or https://."""
+    timeout: float
+    """Seconds for all of it."""
+    limit: int
+    """Bytes of the answer; more is a failure."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Headers; may hold a key."""
+    body: bytes = field(default=b"", repr=False)
+    """Body."""
+
+
+@dataclass(frozen=True, slots=True)
 class WriteTimeline:
     """Append to a session's timeline."""
 
@@ -163,6 +183,7 @@ Effect: TypeAlias = (
     | ReplyHttp
     | KeepDialog
     | DropDialog
+    | Fetch
     | WriteTimeline
     | WriteTranscript
     | RetainRelease

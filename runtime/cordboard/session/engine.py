@@ -188,6 +188,18 @@ class ControlEngine:
             session.turns.lost(token, kind, message, now)
         self._read_ua(now)
 
+    def fetched(self, token: str, status: int, body: bytes, now: float) -> None:
+        """An HTTP request was answered."""
+        self._at(now)
+        session = self._sessions.get(token.partition("#")[0])
+        if session is not None:
+            session.fetched(token, status, body, now)
+        self._read_ua(now)
+
+    def fetch_failed(self, token: str, reason: str, now: float) -> None:
+        """An HTTP request got no answer: refused, timed out, too large."""
+        self.fetched(token, 0, reason.encode(), now)
+
     def set_release(self, release: Release) -> None:
         """New sessions take this release."""
         self._intake.release = release

@@ -113,7 +113,9 @@ class Agent:
     state: Literal["CONNECTING", "OPEN", "STARTED", "CLOSED"] = "CONNECTING"
     web_socket_id: str = ""
     closing: bool = False
-    """The plane was told to close it."""
+    """The plane was told to close it, or it will never hear of it."""
+    fetching: bool = False
+    """Its access token is being fetched; the plane does not know it yet."""
     when_gone: list[Callable[[], None]] = field(default_factory=list)
     """Called once it is closed."""
 

@@ -7,7 +7,7 @@ ends it, and only when nothing of it is left: no leg, no agent, no recording (DE
 import json
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cordboard.config.model import Route
@@ -20,7 +20,7 @@ from cordboard.contract.release import Release
 
 from .agents import Agents
 from .control_url import Bucket
-from .effects import ReplyHttp, WriteTimeline, WriteTranscript
+from .effects import Fetch, ReplyHttp, WriteTimeline, WriteTranscript
 from .ending import Ending
 from .executor import Executor
 from .legs import Legs
@@ -219,6 +219,26 @@ class Session:
         then = self._confirms.pop(message.confirm, None)
         if then is not None:
             then(message, now)
+
+    def fetch(
+        self,
+        url: str,
+        then: Callable[[int, bytes, float], None],
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        timeout: float,
+        limit: int,
+    ) -> None:
+        """Perform an HTTP request; `then(status, body, now)`, with status 0 and the reason when no answer came."""
+        self.services.emit(Fetch(self.confirm(then), method, url, timeout, limit, headers or {}, body))
+
+    def fetched(self, token: str, status: int, body: bytes, now: float) -> None:
+        """The answer of `fetch`."""
+        then = self._confirms.pop(token, None)
+        if then is not None:
+            then(status, body, now)
 
     def send_plane(self, message: Any) -> None:
         """A message to this session's plane."""

@@ -43,6 +43,8 @@ class Manners:
     """Seconds one way."""
     closes: bool = True
     """Whether a close frame is answered."""
+    token_status: int = 200
+    """Another one refuses the access token."""
 
 
 class SimulatedAgent:
@@ -244,6 +246,8 @@ class AgentService:
         """Of sockets that open from now on."""
         self.agents: list[SimulatedAgent] = []
         """Every socket ever opened, in order."""
+        self.tokens = 0
+        """Access tokens given."""
 
     def connect(self, unit: str, to_plane: ToPlane) -> SimulatedAgent:
         """A connection from the edge; `to_plane` hears what comes back."""
@@ -255,6 +259,18 @@ class AgentService:
         else:
             self._world.after(manners.latency, lambda: to_plane("lost", None, "no connection: refused"))
         return agent
+
+    def mint(self, key: str, answered: Callable[[int, bytes], None]) -> None:
+        """`POST /access-token` (§4.1); status 0 and a reason when the service cannot be reached."""
+        manners = self.manners
+        if not manners.reachable:
+            status, body = 0, b"no connection: refused"
+        elif manners.token_status != 200 or not key.startswith("Bearer "):
+            status, body = (401 if manners.token_status == 200 else manners.token_status), b""
+        else:
+            self.tokens += 1
+            status, body = 200, json.dumps({"token": f"token-{self.tokens}"}).encode()
+        self._world.after(2 * manners.latency, lambda: answered(status, body))
 
     def of_session(self, session: str, name: str | None = None) -> list[SimulatedAgent]:
         """The sockets of a session, the newest last."""

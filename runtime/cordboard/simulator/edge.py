@@ -288,6 +288,8 @@ class SimulatedEdge:
                     world.after(RESTART, lambda: self._replace(plane), transit=False)
             case effects.Invoke():
                 self._invoke(effect)
+            case effects.Fetch():
+                self._fetch(effect)
             case effects.ReplyHttp(request, status, body, headers):
                 assert request not in self.replies, f"{request} was answered twice"
                 self.replies[request] = HttpReply(status, body, headers)
@@ -318,6 +320,17 @@ class SimulatedEdge:
                 self.retained[release] -= 1
             case effects.Log():
                 self.log.append(effect)
+
+    def _fetch(self, effect: effects.Fetch) -> None:
+        """The only requests that the engine makes go to the agents' service."""
+        life = self.control
+
+        def answered(status: int, body: bytes) -> None:
+            if life is not None and self.control is life:
+                life.fetched(effect.token, status, body, self.world.now)
+                self._drain()
+
+        self.service.mint(effect.headers.get("Authorization", ""), answered)
 
     def _initial_state(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         functions = self.functions.release.functions.values()

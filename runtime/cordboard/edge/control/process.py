@@ -14,6 +14,7 @@ from cordboard.contract.release import Release
 from cordboard.edge import log as edge_log
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
+from cordboard.edge.control.fetches import Fetches
 from cordboard.edge.control.http import ControlUrl
 from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
@@ -22,6 +23,7 @@ from cordboard.edge.control.turns import FunctionHost, Turns
 from cordboard.session.effects import (
     DropDialog,
     Effect,
+    Fetch,
     Invoke,
     KeepDialog,
     KillPlane,
@@ -59,6 +61,8 @@ class Engine(Protocol):
     def http_gone(self, request: str, now: float) -> None: ...
     def turn_answered(self, token: str, answer: Mapping[str, Any], now: float) -> None: ...
     def turn_failed(self, token: str, kind: str, message: str, now: float) -> None: ...
+    def fetched(self, token: str, status: int, body: bytes, now: float) -> None: ...
+    def fetch_failed(self, token: str, reason: str, now: float) -> None: ...
     def set_release(self, release: Release) -> None: ...
     def restore(self, records: Iterable[DialogRecord], now: float) -> None: ...
     def shutdown(self, now: float) -> None: ...
@@ -97,6 +101,7 @@ class ControlProcess:
         self._engine = engine
         self._around = around
         self._turns = Turns(around.host, self)
+        self._fetches = Fetches(self)
         self.sip = SipSocket(self._on_datagram, self._send_failed)
         self.control_url = ControlUrl(self)
         self.links: PlaneLinks | None = None
@@ -146,6 +151,7 @@ class ControlProcess:
         if self._timer is not None:
             self._timer.cancel()
         await self._turns.close()
+        await self._fetches.close()
 
     # --- what comes in
 
@@ -198,6 +204,16 @@ class ControlProcess:
         self._engine.turn_failed(token, kind, message, now)
         self._drain()
 
+    def fetched(self, token: str, status: int, body: bytes) -> None:
+        """See FetchSink, as the one below."""
+        self._engine.fetched(token, status, body, self._loop.time())
+        self._drain()
+
+    def fetch_failed(self, token: str, reason: str) -> None:
+        """There is no answer."""
+        self._engine.fetch_failed(token, reason, self._loop.time())
+        self._drain()
+
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, None
         now = self._loop.time()
@@ -239,6 +255,8 @@ class ControlProcess:
             case Invoke():
                 around.metrics.invoked(effect, self._loop.time())
                 self._turns.invoke(effect)
+            case Fetch():
+                self._fetches.fetch(effect)
             case ReplyHttp(request, status, body, headers):
                 self.control_url.reply(request, status, body, headers)
             case KeepDialog(key, record):
