@@ -12,8 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from cordboard.line.harness.call import Harness
 from cordboard.line.ears.scripted import load_script
+from cordboard.line.harness.call import Harness
 from cordboard.line.harness.environment import EnvironmentFailed
 from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
 from cordboard.line.script import Script, load

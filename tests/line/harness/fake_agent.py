@@ -13,8 +13,8 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from cordboard.line.ears.scripted import ScriptedEars
 from cordboard.line.harness.call import Harness
-from cordboard.line.harness.ear import ScriptedEars
 from cordboard.line.harness.program import AgentUrl
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer

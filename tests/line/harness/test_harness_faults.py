@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from cordboard.line.ears.scripted import ScriptedEar
 from cordboard.line.harness import call as harness_call
 from cordboard.line.harness import link as harness_link
-from cordboard.line.harness.ear import ScriptedEar
 from cordboard.line.harness.link import AgentLink
 from cordboard.line.server import LineServer
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from cordboard.line.ears.scripted import ScriptedEars
 from cordboard.line.harness.call import Harness
-from cordboard.line.harness.ear import ScriptedEars
 from cordboard.line.harness.environment import prepare
 from cordboard.line.harness.program import AgentProgram
 from cordboard.line.main import REQUIREMENTS

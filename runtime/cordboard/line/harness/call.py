@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from cordboard.line import wire
 from cordboard.line.call import Call, Connection
+from cordboard.line.ears.ear import EAR_TIMEOUT, Ear, Ears
 from cordboard.line.harness import messages
-from cordboard.line.harness.ear import EAR_TIMEOUT, Ear, Ears
 from cordboard.line.harness.link import AgentLink, open_chat
 from cordboard.line.harness.messages import (
     AgentFault,

@@ -1,4 +1,4 @@
-"""What the caller says, as text: the interface of recognisers, and the scripted ear of exact tests.
+"""The scripted ear of exact tests: hears what was written down before, whatever the sound.
 
 A script is TOML, one list of utterances per call or one for all of them; each turn of the caller takes the next, and
 when none is left the turn carries no text:
@@ -14,43 +14,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
+from cordboard.line.ears.ear import Ear
 from cordboard.line.tables import ScriptError, Table
 from cordboard.media.samples import Samples
-
-EAR_TIMEOUT = 3.0
-"""Seconds from the end of a turn to its text: a caller takes a longer silence for a dead line."""
 
 MAX_UTTERANCE = 2000
 """Characters of one utterance: two minutes of speech."""
 
 
-class Ear(Protocol):
-    """Hears one call."""
-
-    def receive_audio(self, samples: Samples) -> None:
-        """All of the caller's audio, silence included."""
-
-    def start(self) -> None:
-        """The caller began to speak, a few windows of audio ago."""
-
-    async def finish(self) -> str:
-        """The caller fell silent; return what was said since `start`, or "" when it was not understood."""
-
-    async def close(self) -> None:
-        """The call is over."""
-
-
-class Ears(Protocol):
-    """Makes ears."""
-
-    def open(self, rate: int) -> Ear:
-        """Return the ear of a new call; `rate` of its samples in Hz."""
-
-
 class ScriptedEar:
-    """Hears what was written down before, whatever the sound."""
+    """Gives one utterance per turn."""
+
+    turns = None
 
     def __init__(self, utterances: Sequence[str]) -> None:
         self._left = list(reversed(utterances))
@@ -81,7 +57,7 @@ class ScriptedEars:
         return ScriptedEar(self._calls.pop() if self._calls else self._everyone)
 
 
-def load_ears(path: Path) -> ScriptedEars:
+def load_script(path: Path) -> ScriptedEars:
     """Read a script of utterances; raise `ScriptError` (also for a file that cannot be read)."""
     try:
         root = Table("", tomllib.loads(path.read_text("utf-8")))

@@ -1,0 +1,1 @@
+"""How the stand-in hears: turn detection, and recognisers behind one interface of a few methods."""
