@@ -7,20 +7,22 @@ REST, webhooks, speech recognition.
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import logging
 import random
 import re
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from cordboard.line.call import Call, Connection
+from cordboard.line.front import Front
 from cordboard.line.harness.call import Harness, HarnessCall
 from cordboard.line.records import MAX_CALLS, CallRecord
 from cordboard.line.script import Agent, Script
@@ -35,21 +37,9 @@ KNOWN_VERSIONS = {"agents/stream": ("2025-04-16", "2026-03-01"), "v1/agents/webs
 MANAGED = "v1/agents/websocket"
 """Path of the Managed socket; the other is Line's."""
 
-_KNOWLEDGE = re.compile(r"/agents/[^/]+/documents/query")
-"""Where a program looks for its knowledge base (reference cartesia-protocols §3.8)."""
-
 _ROUTE = re.compile(rf"/({'|'.join(map(re.escape, KNOWN_VERSIONS))})/([^/]+)")
 
-MAX_MESSAGE = 1 << 20
-"""Bytes of one message of a client, who should send 100 ms of audio at most (§1.2.2)."""
-
-CLOSE_TIMEOUT = 1.0
-"""Seconds for a client to answer a close frame: the program has to end within two."""
-
 log = logging.getLogger("cordboard.line")
-
-# The library logs headers, so keys, at DEBUG: this logger belongs to no hierarchy and cannot be switched on.
-_SILENT = logging.Logger("cordboard.line.websocket", level=logging.CRITICAL + 1)
 
 
 class LineServer:
@@ -76,57 +66,41 @@ class LineServer:
         self._port = port
         self._rng = random.Random(seed)
         self._studio = Studio(script)
-        self._server: Server | None = None
-        self.connections: set[Connection] = set()
+        self._front = Front(self._app(), self._check, self._serve)
         self._count = 0
 
     @property
     def port(self) -> int:
         """The TCP port that is listened on."""
-        if self._server is None:
-            return self._port
-        return int(self._server.sockets[0].getsockname()[1])
+        return self._port if self._front.port is None else self._front.port
+
+    @property
+    def connections(self) -> set[Connection]:
+        """Open sockets."""
+        return self._front.sockets
 
     async def start(self) -> None:
         """Make all sounds, then listen. Raises OSError for a port in use, WavError or OSError for a bad sound file."""
         await self._studio.prepare()
-        create = cast("type[ServerConnection]", functools.partial(_connection, self.connections))
-        self._server = await serve(
-            self._serve,
-            self._host,
-            self._port,
-            process_request=self._check,
-            create_connection=create,
-            compression=None,
-            ping_interval=None,
-            close_timeout=CLOSE_TIMEOUT,
-            max_size=MAX_MESSAGE,
-            logger=_SILENT,
-        )
+        await self._front.start(self._host, self._port)
         log.info("listening on ws://%s:%s, agents: %s", self._host, self.port, ", ".join(self._agents))
 
     async def close(self) -> None:
         """Stop listening and end all calls with 1001; returns when nothing is left, in less than two seconds."""
-        if self._server is None:
-            return
-        server, self._server = self._server, None
-        server.close()
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await server.wait_closed()
-        except TimeoutError:
-            for connection in list(self.connections):
-                connection.transport.abort()
-            await server.wait_closed()
+        await self._front.close()
 
-    def _check(self, connection: ServerConnection, request: Request) -> Response | None:
+    def _app(self) -> Starlette:
+        async def knowledge(_: HttpRequest) -> PlainTextResponse:
+            return PlainTextResponse("the stand-in has no knowledge base\n", 501)
+
+        return Starlette(routes=[Route("/agents/{agent_id}/documents/query", knowledge)])
+
+    async def _check(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge the handshake; None lets it pass."""
         path, query = urlsplit(request.path).path, parse_qs(urlsplit(request.path).query)
         match = _ROUTE.fullmatch(path)
         name = unquote(match[2]) if match else ""
         agent = self._agents.get(name)
-        if _KNOWLEDGE.fullmatch(path):
-            return _refuse(connection, 501, "the stand-in has no knowledge base")
         if match is None:
             return _refuse(connection, 404, "no such path")
         managed = match[1] == MANAGED
@@ -150,10 +124,8 @@ class LineServer:
             log.warning("handshake: an API key; the documents ask for an access token")
         return None
 
-    async def _serve(self, socket: ServerConnection) -> None:
-        assert isinstance(socket, Connection)
-        assert socket.request is not None
-        match = _ROUTE.fullmatch(urlsplit(socket.request.path).path)
+    async def _serve(self, socket: Connection, request: Request) -> None:
+        match = _ROUTE.fullmatch(urlsplit(request.path).path)
         assert match is not None
         agent = self._agents[unquote(match[2])]
         self._count += 1
@@ -161,7 +133,7 @@ class LineServer:
         self.calls.append(record)
         record.say("connected")
         try:
-            await self._call(socket, agent, record, _wire(match[1], agent, socket.request)).run()
+            await self._call(socket, agent, record, _wire(match[1], agent, request)).run()
         except Exception:
             log.exception("call %s failed", record.number)
             raise  # the library closes the socket with 1011
@@ -172,13 +144,6 @@ class LineServer:
             return Call(socket, agent, self._studio, record, self._rng, service)
         api = f"http://127.0.0.1:{self.port}"
         return HarnessCall(socket, agent, self._studio, record, self._rng, harness, api, service)
-
-
-def _connection(connections: set[Connection], *args: Any, **kwargs: Any) -> Connection:
-    connection = Connection(*args, **kwargs)
-    connections.add(connection)
-    connection.connection_lost_waiter.add_done_callback(lambda _: connections.discard(connection))
-    return connection
 
 
 def _wire(path: str, agent: Agent, request: Request) -> Wire:

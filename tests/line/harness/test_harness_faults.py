@@ -118,7 +118,7 @@ def test_the_knowledge_base_is_refused_clearly() -> None:
     async def test() -> None:
         async with harnessing() as (server, _):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"GET /agents/a/documents/query?query=x HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET /agents/a/documents/query?query=x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             answer = await reader.read()
             writer.close()
             await writer.wait_closed()
