@@ -20,6 +20,7 @@ FAMILIES: Final = {
     "phone": ("cordboard.phone.main", "a softphone: call, answer"),
     "calls": ("cordboard.cli.calls", "calls on this machine: ls, show, log"),
     "keys": ("cordboard.cli.keys", "keys and secrets of scenarios: put, get, ls, rm"),
+    "cartesia": ("cordboard.cli.cartesia", "agents and calls at Cartesia: agents, connect, calls, transcript, …"),
     "functions": ("cordboard.cli.functions", "functions of the template: list"),
     "config": ("cordboard.cli.config", "the configuration: check, show"),
     "demo": ("cordboard.cli.demo", "three real calls on this machine"),
