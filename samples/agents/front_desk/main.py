@@ -4,12 +4,13 @@ It reads what the caller said by a few words. Its tools drive the phone call: th
 that the call's scenario put into the metadata (`vox_session_control_url`), once the caller has heard why.
 
     cordboard line --agent samples/agents/front_desk/main.py
+
+`cordboard_agent_tools.py` beside this file is the helper of `agent_tools/`, as a link; copy it beside your own.
 """
 
 from collections.abc import AsyncIterator
 
-import aiohttp
-
+from cordboard_agent_tools import CONTROL_URL, ControlError, post_action
 from line import (
     AgentEndCall,
     AgentEnv,
@@ -35,9 +36,11 @@ from line import (
     VoiceAgentApp,
 )
 
-CONTROL_URL = "vox_session_control_url"
-GREETING = "Good evening, this is the front desk. How may I help you?"
-TOOL_SECONDS = 5.0
+GREETING = (
+    "Good evening, this is the front desk. How may I help you? "
+    "Ask me when breakfast is, ask for a person, and I transfer you, or say goodbye. "
+    "You need not wait until I am done: speak whenever you like, and I will stop and listen."
+)
 
 
 class FrontDesk:
@@ -95,27 +98,23 @@ class FrontDesk:
     async def _tool(self, action: str) -> AsyncIterator[OutputEvent]:
         """Ask the call's scenario for something; without a control URL an end is the service's own."""
         yield AgentToolCalled(tool_call_id=action, tool_name=action, tool_args={})
-        result = "there is no control URL" if self._control_url is None else await post(self._control_url, action)
+        failed = True
+        try:
+            if self._control_url is None:
+                result = f"the call's metadata has no {CONTROL_URL}"
+            else:
+                result = (await post_action(self._control_url, action)).body
+                failed = False
+        except ControlError as error:
+            result = str(error)
         yield AgentToolReturned(tool_call_id=action, tool_name=action, tool_args={}, result=result)
-        if action == "end_call" and self._control_url is None:
+        if not failed:
+            return
+        yield LogMessage(name=action, level="error", message=result)
+        if action == "end_call":
             yield AgentEndCall()
-        elif not result.startswith("200"):
-            yield LogMessage(name=action, level="error", message=result)
-            if action != "end_call":
-                yield AgentSendText(text="I am sorry, nobody is there at the moment.")
-
-
-async def post(url: str, action: str) -> str:
-    """POST an action to the control URL; return the status and the answer, or what went wrong."""
-    timeout = aiohttp.ClientTimeout(total=TOOL_SECONDS)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, json={"action": action}) as answer,
-        ):
-            return f"{answer.status} {await answer.text()}"
-    except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
-        return type(exc).__name__  # not its text, which may hold the URL
+        else:
+            yield AgentSendText(text="I am sorry, nobody is there at the moment.")
 
 
 async def get_agent(env: AgentEnv, request: CallRequest) -> AgentSpec:
