@@ -19,6 +19,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from cordboard.line import wire
+from cordboard.line.ears.turns import TurnDetector, energy
 from cordboard.line.records import CallRecord
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Listener, Speaker
@@ -40,11 +41,7 @@ from cordboard.line.steps import (
 )
 from cordboard.line.tool import ClientToolResult, ToolResult, post_json
 from cordboard.media.chain import decode
-from cordboard.media.energy import VoiceActivity
 from cordboard.media.samples import Samples
-
-END_OF_SPEECH_MS = 600
-"""Silence after which the caller has finished: longer than a pause between words, the usual end-of-turn time."""
 
 MAX_HAPPENINGS = 1000
 """Happenings kept for later waits; a script that waits for none must not gather them for ever."""
@@ -94,7 +91,7 @@ class Call:
         self._speaker: Speaker | None = None
         self._listener: Listener | None = None
         self._acked = False
-        self._voice: VoiceActivity | None = None
+        self._voice: TurnDetector | None = None
         self._odd = b""
         self._user_turn = ""
         self._happened: deque[tuple[str, str]] = deque(maxlen=MAX_HAPPENINGS)
@@ -152,7 +149,7 @@ class Call:
         record.metadata = start.metadata
         record.say("start: %s, metadata %s", start.input_format, ", ".join(map(repr, start.metadata)))
         form = FORMATS[start.input_format]
-        self._voice = VoiceActivity(form.rate, self._agent.threshold_dbfs, release_ms=END_OF_SPEECH_MS)
+        self._voice = energy(form.rate, self._agent.threshold_dbfs)
         self._speaker = Speaker(
             self._send,
             group,

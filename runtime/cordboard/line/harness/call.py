@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ from typing import Any, Literal
 
 from cordboard.line import wire
 from cordboard.line.call import Call, Connection
-from cordboard.line.ears.ear import EAR_TIMEOUT, Ear, Ears
+from cordboard.line.ears.ear import EAR_TIMEOUT, Ear, EarFault, Ears
+from cordboard.line.ears.turns import Turns, energy
 from cordboard.line.harness import messages
 from cordboard.line.harness.link import AgentLink, open_chat
 from cordboard.line.harness.messages import (
@@ -65,6 +67,8 @@ MAX_NOTED = 65536
 PREFIX = "ev_"
 """Of our event ids."""
 
+log = logging.getLogger("cordboard.line")
+
 OPENING = ""
 """Stands for the events of the SDK's own, which the harness has never seen (§3.4): the opening turn."""
 
@@ -77,6 +81,8 @@ class Harness:
     """Where the program answers."""
     ears: Ears | None = None
     """Who understands the caller; without, turns carry no text."""
+    turns: Turns = energy
+    """Who finds the caller's turns when the ear does not do so itself."""
     dtmf_turns: bool = True
     """Whether digits outside a turn make one; false for programs whose run filter names `UserDtmfSent`."""
 
@@ -109,6 +115,9 @@ class HarnessCall(Call):
         self._faults = 0
         self._user_speaks = False
         self._digits: asyncio.TimerHandle | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._texts: list[str] = []
+        self._hearing: set[asyncio.Future[str]] = set()
 
     # The client
 
@@ -133,7 +142,8 @@ class HarnessCall(Call):
                 self._digits = asyncio.get_running_loop().call_later(DIGIT_PAUSE, self._end_user_turn)
 
     def _voice_speaks(self) -> bool:
-        return self._voice is not None and self._voice.speaking
+        """Whether a turn of speech is open: the caller speaks, or what they said is not understood yet."""
+        return bool(self._hearing) or (self._voice is not None and self._voice.speaking)
 
     def _stop_digits(self) -> None:
         if self._digits is not None:
@@ -149,31 +159,53 @@ class HarnessCall(Call):
         self._stop_digits()
         if not self._user_speaks:
             await self._begin_user_turn()
-        self._user_turn = self._speaker.next_turn_id()
-        if self._agent.turn_events:
-            await self._send(wire.turn_started(self._user_turn, "user"))
+        if not self._user_turn:
+            self._user_turn = self._speaker.next_turn_id()
+            if self._agent.turn_events:
+                await self._send(wire.turn_started(self._user_turn, "user"))
         if self._ear is not None:
             self._ear.start()
 
     async def _voice_stopped(self) -> None:
-        text = await self._understand()
-        if text:
-            self._record.say("the caller says %r", text[:80])
-            self._raise_event(lambda event_id: messages.transcript(text, event_id))
-        if self._agent.turn_events:
-            await self._send(wire.turn_ended(self._user_turn, "user", text, interrupted=False))
-        self._end_user_turn()
-
-    async def _understand(self) -> str:
+        """The caller fell silent. While the ear thinks the call goes on, and so does the turn if they speak again."""
         if self._ear is None:
             self._record.warn("there is no ear: the caller's turns carry no text")
-            return ""
+        if self._ear is None or self._group is None:
+            await self._speech_understood("")
+            return
+        hearing = asyncio.ensure_future(self._ear.finish())
+        self._hearing.add(hearing)
+        self._group.create_task(self._understand(hearing))
+
+    async def _understand(self, hearing: asyncio.Future[str]) -> None:
+        text = ""
         try:
             async with asyncio.timeout(EAR_TIMEOUT):
-                return await self._ear.finish()
+                text = await hearing
         except TimeoutError:
             self._record.warn(f"the ear took longer than {EAR_TIMEOUT:g} s")
-            return ""
+        except EarFault as exc:
+            self._record.warn(f"ear: {exc}")
+        except Exception as exc:
+            self._record.warn(f"the ear failed: {type(exc).__name__}")
+            log.exception("call %s: the ear failed", self._record.number)
+        finally:
+            self._hearing.discard(hearing)
+        await self._speech_understood(text)
+
+    async def _speech_understood(self, text: str) -> None:
+        if text:
+            self._record.say("the caller says %r", text[:80])
+            self._texts.append(text)
+            self._raise_event(lambda event_id: messages.transcript(text, event_id))
+        if self._voice_speaks():
+            return
+        turn, self._user_turn = self._user_turn, ""
+        whole = " ".join(self._texts)
+        self._texts.clear()
+        if self._agent.turn_events:
+            await self._send(wire.turn_ended(turn, "user", whole, interrupted=False))
+        self._end_user_turn()
 
     async def _begin_user_turn(self) -> None:
         assert self._speaker is not None
@@ -234,20 +266,26 @@ class HarnessCall(Call):
         self._mouth = mouth = Mouth(speaker, lambda text: self._studio.audio(text, start.input_format), self._do_action)
         if self._harness.ears is not None:
             self._ear = self._harness.ears.open(form.rate)
+        own = None if self._ear is None else self._ear.turns
+        self._voice = own or self._harness.turns(form.rate, self._agent.threshold_dbfs)
         try:
             self._link = link
             if opening.wants_start:
                 self._pass_on(messages.start(caller, {**start.metadata, **opening.metadata}, self._api))
             await self._acknowledge(start)
             async with asyncio.TaskGroup() as group:
+                self._group = group
                 group.create_task(link.write())
                 group.create_task(link.watch())
                 group.create_task(mouth.run())
                 async for data in link.read():
                     await self._receive_output(data)
         finally:
-            self._link = None
+            self._link = self._group = None
             self._stop_digits()
+            for hearing in self._hearing:
+                hearing.cancel()
+            await asyncio.gather(*self._hearing, return_exceptions=True)
             if self._ear is not None:
                 await self._ear.close()
             await link.close()
