@@ -9,7 +9,7 @@ from tests.scenario.rounds import AGENT, CALLER, CONTROL_URL, invocation, played
 from call_alerting.app import handler as call_alerting
 from cordboard.contract.records import DESCRIBE_SCHEMA, ObjectRecord, StepError
 from cordboard.scenario.binding import Stores
-from cordboard.scenario.registry import close_runner
+from cordboard.scenario.process_loop import close_runner
 from cordboard.storage.memory import MemoryStorage
 from http_request.app import handler as http_request
 from line_agent import scenario

@@ -287,11 +287,21 @@ class ToolDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookRoute:
+    """One type of Cartesia's webhooks that a function takes."""
+
+    type: str
+    """`call_completed` …; `*`: every type that no other route names."""
+    timeout: float = 30.0
+    """Seconds the handler may take."""
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What a function says of itself when invoked with cordboard.describe/1."""
 
     scenario: str
-    """Name of its scenario."""
+    """Name of its scenario; empty where it has none and takes webhooks."""
     events: tuple[EventRoute, ...] = ()
     """What it listens to."""
     log_only: tuple[str, ...] = ()
@@ -302,6 +312,8 @@ class Description:
     """Default state."""
     tools: tuple[ToolDescription, ...] = ()
     """What the agent may call; `events` holds their routes."""
+    webhooks: tuple[WebhookRoute, ...] = ()
+    """Webhooks of Cartesia that it takes."""
     contract: str = "1"
     """Version of the contract it was built with."""
     schema: Literal["cordboard.description/1"] = "cordboard.description/1"
@@ -346,7 +358,7 @@ class LedgerEntry:
     padded: int = 0
     """Silence added to fill the last frame of a spurt; not part of the identity."""
     turns: tuple[Mapping[str, Any], ...] = ()
-    """Per agent turn: id, received, sent, cleared (samples)."""
+    """Per agent turn: id, received, sent, cleared (samples), gaps: [place in the turn, samples] of what was dropped."""
 
     def balanced(self) -> bool:
         """The identity of DESIGN §5."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .events import tool_called
-from .records import Description, EventRoute
+from .records import Description, EventRoute, WebhookRoute
 
 
 class RouteConflict(ValueError):
-    """Two functions listen to one (scenario, event, target); the message names both."""
+    """Two functions listen to one (scenario, event, target), or take one webhook; the message names both."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Release:
     functions: Mapping[str, Description]
     """Function name → what it says of itself."""
     _routes: Mapping[tuple[str, str, str | None], tuple[str, EventRoute]] = field(init=False, repr=False)
+    _webhooks: Mapping[str, tuple[str, WebhookRoute]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         routes: dict[tuple[str, str, str | None], tuple[str, EventRoute]] = {}
@@ -40,6 +41,7 @@ class Release:
                 if route.tool and route.target is None:
                     routes.setdefault((description.scenario, route.type, None), (name, route))
         object.__setattr__(self, "_routes", routes)
+        object.__setattr__(self, "_webhooks", _webhooks(self.functions))
 
     def route(self, scenario: str, type_: str, target: str | None) -> tuple[str, EventRoute] | None:
         """Function and route of an event; an exact target beats none. None: nobody listens."""
@@ -52,6 +54,14 @@ class Release:
         name = tool_called(type_, data)
         found = None if name is None else self._routes.get((scenario, type_, name))
         return name if found is not None and found[1].tool else target
+
+    def webhook(self, type_: str) -> tuple[str, WebhookRoute] | None:
+        """Function and route of a webhook; its own type beats `*`. None: nobody takes it."""
+        return self._webhooks.get(type_) or self._webhooks.get("*")
+
+    def webhook_types(self) -> frozenset[str]:
+        """Types of webhooks that functions take, `*` where one takes all others."""
+        return frozenset(self._webhooks)
 
     def log_only(self, scenario: str) -> frozenset[str]:
         """Event types that the edge only logs."""
@@ -68,4 +78,15 @@ class Release:
 
     def scenarios(self) -> frozenset[str]:
         """Names of all scenarios."""
-        return frozenset(description.scenario for description in self.functions.values())
+        return frozenset(description.scenario for description in self.functions.values() if description.scenario)
+
+
+def _webhooks(functions: Mapping[str, Description]) -> dict[str, tuple[str, WebhookRoute]]:
+    found: dict[str, tuple[str, WebhookRoute]] = {}
+    for name, description in functions.items():
+        for route in description.webhooks:
+            if route.type in found:
+                both = f"functions {found[route.type][0]!r} and {name!r}"
+                raise RouteConflict(f"{both} both take the webhook {route.type!r}; there is one for each")
+            found[route.type] = (name, route)
+    return found

@@ -17,14 +17,16 @@ from collections.abc import Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from cordboard.scenario import Scenario, Stores
+from cordboard.scenario import CartesiaWebhooks, Scenario, Stores
 
 from .errors import FunctionError, FunctionRaised, FunctionTimeout
 from .host import ReleasingHost, read_answer
 from .snapshot import Snapshot
 from .template import FunctionSpec
+
+Function: TypeAlias = Scenario[Any] | CartesiaWebhooks
 
 _numbers: Final = itertools.count(1)
 
@@ -44,21 +46,20 @@ class _InProcess:
     def __init__(self, snapshot: Snapshot, stores: Stores | None) -> None:
         self._stores = stores
         self._namespaces: list[Namespace] = []
-        self._scenarios: dict[str, Scenario[Any]] = {}
+        self._functions: dict[str, Function] = {}
         try:
             for spec in snapshot.functions:
                 namespace = Namespace(spec.code)
                 self._namespaces.append(namespace)
-                self._scenarios[spec.name] = load_scenario(spec, namespace)
+                self._functions[spec.name] = load_function(spec, namespace)
         except BaseException:
             self._forget()
             raise
 
     async def invoke(self, function: str, body: bytes, timeout: float) -> dict[str, Any]:
-        scenario = self._scenarios[function]
         try:
             async with asyncio.timeout(timeout):
-                answer = await scenario.run(json.loads(body), stores=self._stores)
+                answer = await self._functions[function].run(json.loads(body), stores=self._stores)
         except TimeoutError as error:
             raise FunctionTimeout(function, f"no answer within {timeout:g} s") from error
         except Exception as error:
@@ -73,8 +74,8 @@ class _InProcess:
             namespace.close()
 
 
-def load_scenario(spec: FunctionSpec, namespace: "Namespace") -> Scenario[Any]:
-    """The scenario that a function's handler was made by. Raises FunctionError, FunctionRaised."""
+def load_function(spec: FunctionSpec, namespace: "Namespace") -> Function:
+    """What a function's handler was made by. Raises FunctionError, FunctionRaised."""
     module_name, _, attribute = spec.handler.rpartition(".")
     try:
         handler = getattr(namespace.load(module_name), attribute)
@@ -82,10 +83,10 @@ def load_scenario(spec: FunctionSpec, namespace: "Namespace") -> Scenario[Any]:
         raise FunctionRaised(
             spec.name, f"{spec.handler} cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    scenario = getattr(handler, "scenario", None)
-    if not isinstance(scenario, Scenario):
+    function = getattr(handler, "function", None)
+    if not isinstance(function, Scenario | CartesiaWebhooks):
         raise FunctionError(spec.name, f"{spec.handler} is not made by scenario.lambda_handler()")
-    return scenario
+    return function
 
 
 class Namespace(importlib.abc.MetaPathFinder):

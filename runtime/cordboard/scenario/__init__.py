@@ -1,5 +1,6 @@
 """What a handler imports: `from cordboard.scenario import …, events` (HANDLERS §1)."""
 
+from cordboard.contract import webhooks as webhook_events
 from cordboard.contract.codec import JSON
 from cordboard.storage.interface import StorageItem
 
@@ -22,12 +23,15 @@ from .registry import OnError, Scenario
 from .reply import HttpReply, HttpResponse
 from .secret import ControlUrl, Secret
 from .session import Session
-from .vocabulary import AppEvents, CallEvents, EventType, WebSocketEvents
+from .vocabulary import AppEvents, CallEvents, EventType, PlayerEvents, WebSocketEvents
+from .webhook_gate import NoWebhookSecret
+from .webhooks import CartesiaWebhooks
 
 __all__ = [
     "JSON", "AgentsClient", "AppEvents", "ApplicationStorage", "BadRequest", "Call", "CallEvents", "CallState",
-    "Cartesia", "Command", "CommandFailed", "ControlUrl", "EventType", "Headers", "HttpReply", "HttpResponse",
-    "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NotSupported", "ObjectEnded", "OnError", "OutsideTurn",
-    "Player", "Recording", "Refused", "Scenario", "Secret", "Session", "StorageItem", "Stores", "ToolError",
-    "VoxEngine", "WebSocketEvents", "bind_storage", "events",
+    "Cartesia", "CartesiaWebhooks", "Command", "CommandFailed", "ControlUrl", "EventType", "Headers", "HttpReply",
+    "HttpResponse", "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NoWebhookSecret", "NotSupported",
+    "ObjectEnded", "OnError", "OutsideTurn", "Player", "PlayerEvents", "Recording", "Refused", "Scenario", "Secret", "Session",
+    "StorageItem", "Stores", "ToolError",
+    "VoxEngine", "WebSocketEvents", "bind_storage", "events", "webhook_events",
 ]  # fmt: skip

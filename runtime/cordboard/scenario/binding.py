@@ -6,10 +6,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from cordboard.storage.claims import Claims
 from cordboard.storage.interface import ApplicationStorage, Secrets, StorageUnavailable
 
 STORAGE_VARIABLE = "CORDBOARD_STORAGE"
 SECRETS_VARIABLE = "CORDBOARD_SECRETS"
+CLAIMS_VARIABLE = "CORDBOARD_CLAIMS"
 """`sqlite:/path` each; what a worker process finds its stores by."""
 
 
@@ -20,7 +22,9 @@ class Stores:
     storage: ApplicationStorage | None = None
     """Keys of the application."""
     secrets: Secrets | None = None
-    """Secrets, for `Secret.reveal` alone."""
+    """Secrets, for `Secret.reveal`, and for a webhook's on Lambda."""
+    claims: Claims | None = None
+    """What is done once: webhooks that come to a function directly."""
 
 
 _bound: list[Stores] = []
@@ -41,17 +45,21 @@ def bound_stores() -> Stores:
 def _from_environment() -> Stores:
     from cordboard.storage.secrets import SecretStore  # sqlite3 costs a cold start; only who has a store pays
     from cordboard.storage.sqlite import SqliteStorage
+    from cordboard.storage.sqlite_claims import SqliteClaims
 
-    secrets_path, storage_path = _path(SECRETS_VARIABLE), _path(STORAGE_VARIABLE)
+    secrets_path, storage_path, claims_path = map(_path, (SECRETS_VARIABLE, STORAGE_VARIABLE, CLAIMS_VARIABLE))
     secrets = None if secrets_path is None else SecretStore(secrets_path)
     if secrets is not None:
         atexit.register(secrets.close)
+    claims = None if claims_path is None else SqliteClaims(claims_path, time.time)
+    if claims is not None:
+        atexit.register(claims.close)
     if storage_path is None:
-        return Stores(None, secrets)
+        return Stores(None, secrets, claims)
     is_secret = secrets.is_secret if secrets is not None else (lambda name: False)
     storage = SqliteStorage(storage_path, time.time, is_secret=is_secret)
     atexit.register(storage.close)
-    return Stores(storage, secrets)
+    return Stores(storage, secrets, claims)
 
 
 def _path(variable: str) -> Path | None:

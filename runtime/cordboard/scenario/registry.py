@@ -1,7 +1,5 @@
 """Scenario: its handlers, what it says of itself, and its entry for Lambda, for workers and in process."""
 
-import asyncio
-import atexit
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar, overload
@@ -11,7 +9,8 @@ from cordboard.contract.events import Event
 from cordboard.contract.records import DESCRIBE_SCHEMA, Description, EventRoute
 
 from .binding import Stores
-from .runner import GRACE, Handler, read_invocation, run_round
+from .process_loop import run_alone
+from .runner import Handler, read_invocation, run_round
 from .session import Session, check_state_class
 from .tool_calls import TOOL_EVENTS, Tools
 from .tools import make_tool
@@ -137,38 +136,10 @@ class Scenario(Generic[S]):
         """The function's entry: `handler = scenario.lambda_handler()`."""
 
         def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-            return _runner().run(_run_alone(self, event))
+            return run_alone(lambda: self.run(event))
 
-        handler.__dict__["scenario"] = self  # how a host in the same process finds the async form
+        handler.__dict__["function"] = self  # how a host in the same process finds the async form
         return handler
-
-
-async def _run_alone(scenario: Scenario[Any], event: dict[str, Any]) -> dict[str, Any]:
-    """A round in a loop that is ours: tasks that the handler left behind end with it."""
-    answer = await scenario.run(event)
-    strays = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in strays:
-        task.cancel()
-    if strays:
-        await asyncio.wait(strays, timeout=GRACE)
-    return answer
-
-
-_runners: list[asyncio.Runner] = []
-
-
-def _runner() -> asyncio.Runner:
-    """One loop for all rounds of a process, so that a handler may keep an HTTP client open."""
-    if not _runners:
-        _runners.append(asyncio.Runner())
-        atexit.register(close_runner)
-    return _runners[0]
-
-
-def close_runner() -> None:
-    """Close the loop of `lambda_handler`; the next round opens another."""
-    while _runners:
-        _runners.pop().close()
 
 
 def _object(value: JSON) -> dict[str, Any]:

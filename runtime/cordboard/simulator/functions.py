@@ -18,9 +18,9 @@ from cordboard.contract.records import DESCRIBE_SCHEMA, Description
 from cordboard.contract.release import Release
 from cordboard.hosts.errors import FunctionRaised, FunctionTimeout
 from cordboard.hosts.host import read_answer
-from cordboard.hosts.in_process import Namespace, load_scenario
+from cordboard.hosts.in_process import Function, Namespace, load_function
 from cordboard.hosts.template import FunctionSpec, read_template
-from cordboard.scenario import Scenario, Stores
+from cordboard.scenario import Stores
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -77,13 +77,13 @@ class Functions:
         self._stores = stores
         self._loop = VirtualLoop()
         self._namespaces: list[Namespace] = []
-        self._scenarios: dict[str, Scenario[Any]] = {}
+        self._functions: dict[str, Function] = {}
         try:
             specs = read_template(template)
             for spec in specs:
                 namespace = Namespace(spec.code)
                 self._namespaces.append(namespace)
-                self._scenarios[spec.name] = load_scenario(spec, namespace)
+                self._functions[spec.name] = load_function(spec, namespace)
             found = {spec.name: self._describe(spec.name) for spec in specs}
             self.release = Release(_hash(template, specs), found)
         except BaseException:
@@ -109,7 +109,7 @@ class Functions:
     async def _run(self, function: str, body: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(timeout):
-                return await self._scenarios[function].run(body, stores=self._stores)
+                return await self._functions[function].run(body, stores=self._stores)
         except TimeoutError as error:
             raise FunctionTimeout(function, f"no answer within {timeout:g} s") from error
         except NotInVirtualTime:

@@ -33,4 +33,4 @@ def handler(event: dict[str, Any], context: object) -> Any:
     return json.dumps(what)
 
 
-handler.scenario = scenario  # type: ignore[attr-defined]
+handler.function = scenario  # type: ignore[attr-defined]
