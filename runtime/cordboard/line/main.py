@@ -12,7 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
-from cordboard.line.ears.scripted import load_script
+from cordboard.line.ears import options as ear_options
 from cordboard.line.harness.call import Harness
 from cordboard.line.harness.environment import EnvironmentFailed
 from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="turn",
         help="digits make turns of the caller, or are told and no more (default: %(default)s)",
     )
-    group.add_argument("--ear", type=Path, metavar="FILE", help="what the caller says, turn by turn (TOML)")
+    ear_options.add_arguments(group)
     group.add_argument(
         "--data-dir", type=Path, default=Path("var"), help="virtual environments stand in agents/ of it (default: var)"
     )
@@ -86,8 +86,8 @@ def agent_harness(args: argparse.Namespace, script: Script) -> dict[str, Harness
     told = script.agents.get(name)
     if told is not None and (told.steps or told.greeting is not None):
         raise ScriptError(f"agents.{name}: is a program by --agent, so it has neither greeting nor steps")
-    ears = None if args.ear is None else load_script(args.ear)
-    return {name: Harness(host, ears, dtmf_turns=args.agent_dtmf == "turn")}
+    ears = ear_options.open_ears(args)
+    return {name: Harness(host, ears, ear_options.open_turns(args), dtmf_turns=args.agent_dtmf == "turn")}
 
 
 def main(args: argparse.Namespace) -> int:
