@@ -8,9 +8,11 @@ different on the Managed wire (§2) is translated at the socket, by `wire.Wire`.
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import socket
 import struct
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +21,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from cordboard.line import wire
-from cordboard.line.ears.turns import TurnDetector, energy
-from cordboard.line.records import CallRecord
+from cordboard.line.ears.turns import END_OF_SPEECH_MS, TurnDetector, energy
+from cordboard.line.records import CallRecord, EndReason
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Listener, Speaker
-from cordboard.line.speech import FORMATS, Studio
+from cordboard.line.speech import FORMATS, Spoken, Studio
 from cordboard.line.steps import (
     MAX_TEXT,
     Abort,
@@ -40,8 +42,12 @@ from cordboard.line.steps import (
     Wait,
 )
 from cordboard.line.tool import ClientToolResult, ToolResult, post_json
+from cordboard.line.voices.voice import VoiceFailed
 from cordboard.media.chain import decode
 from cordboard.media.samples import Samples
+
+MAX_TOLD = 30_000
+"""Characters of a tool's result in the transcript, where the SDK cuts them too (§3.4)."""
 
 MAX_HAPPENINGS = 1000
 """Happenings kept for later waits; a script that waits for none must not gather them for ever."""
@@ -89,7 +95,7 @@ class Call:
         self._tools: dict[str, asyncio.Future[wire.ToolAnswer]] = {}
         self._start: wire.Start | None = None
         self._speaker: Speaker | None = None
-        self._listener: Listener | None = None
+        self._listener: Listener = self
         self._acked = False
         self._voice: TurnDetector | None = None
         self._odd = b""
@@ -108,11 +114,26 @@ class Call:
                 group.create_task(self._watch_start())
         except* (_Over, ConnectionClosed):
             pass
+        except* Exception as group:
+            self._record.end("error", f"the stand-in failed: {type(group.exceptions[0]).__name__}")
+            raise
         finally:
-            self._record.close_code = self._socket.close_code
-            self._record.close_reason = self._socket.close_reason or ""
-            self._record.say("closed: %s %r", self._record.close_code, self._record.close_reason)
-            self._record.finished.set()
+            self._record.end(*self._end_of_socket())
+            self._record.close(self._socket.close_code, self._socket.close_reason or "")
+
+    async def cancel(self) -> None:
+        """End the call for a third party."""
+        self._record.end("api_cancelled")
+        await self._socket.close(1000, "connection cancelled")
+
+    def _end_of_socket(self) -> tuple[EndReason, str]:
+        """Why the call ended, when nobody here ended it."""
+        protocol = self._socket.protocol
+        if protocol.close_rcvd is not None and protocol.close_rcvd_then_sent is not False:
+            return ("client_hangup" if protocol.close_rcvd.code in (1000, 1001) else "client_disconnected"), ""
+        if protocol.close_sent is not None:
+            return "error", f"closed with {protocol.close_sent.code} {protocol.close_sent.reason}".rstrip()
+        return "client_disconnected", ""
 
     # Reading
 
@@ -133,6 +154,10 @@ class Call:
         """Tell the client of its fault, which ends a call that has not begun."""
         fatal = self._start is None
         self._record.warn(str(fault))
+        if fatal:
+            self._name_call()
+            self._record.begin()
+            self._record.end("error", str(fault))
         await self._put(self._service.error(str(fault), fault.code, fatal=fatal))
         if fatal:
             await self._socket.close(1008, str(fault).encode("utf-8", "replace")[:100].decode("utf-8", "ignore"))
@@ -144,9 +169,10 @@ class Call:
             self._record.warn("start: config.input_format is missing; mulaw_8000 is assumed")
         record = self._record
         record.stream_id = start.stream_id or f"sid_{self._rng.getrandbits(64):016x}"
-        record.call_id = f"ac_{self._rng.getrandbits(64):016x}"
         record.input_format = start.input_format
         record.metadata = start.metadata
+        self._name_call()
+        record.begin()
         record.say("start: %s, metadata %s", start.input_format, ", ".join(map(repr, start.metadata)))
         form = FORMATS[start.input_format]
         self._voice = energy(form.rate, self._agent.threshold_dbfs)
@@ -162,6 +188,9 @@ class Call:
         )
         self._start = start
         group.create_task(self._act(start, self._speaker))
+
+    def _name_call(self) -> None:
+        self._record.call_id = f"ac_{self._rng.getrandbits(64):016x}"
 
     async def _take(self, received: dict[str, Any]) -> None:
         """Take a message of this wire's own form."""
@@ -213,11 +242,14 @@ class Call:
             self._record.warn("audio before the ack is ignored")
             return
         self._record.hear(payload)
+        recording = self._record.recording
         form = FORMATS[self._record.input_format]
         if form.bytes_per_sample == 2:
             payload = self._odd + payload
             whole = len(payload) & ~1
             self._odd, payload = payload[whole:], payload[:whole]
+        if recording is not None:
+            recording.caller_said(payload)
         assert self._voice is not None
         samples = decode(payload, form)
         self._hear(samples)
@@ -238,6 +270,7 @@ class Call:
         if self._agent.barge_in and await self._speaker.interrupt():
             self._record.say("the caller interrupts")
         self._user_turn = self._speaker.next_turn_id()
+        self._record.transcript.user_started()
         if self._agent.turn_events:
             await self._send(wire.turn_started(self._user_turn, "user"))
         self._happen("speech")
@@ -245,7 +278,34 @@ class Call:
     async def _voice_stopped(self) -> None:
         if self._agent.turn_events:
             await self._send(wire.turn_ended(self._user_turn, "user", "", interrupted=False))
+        self._record.transcript.user_silent(END_OF_SPEECH_MS / 1000)
+        self._record.transcript.user_ended()
         self._happen("speech_end")
+
+    # Speech, as it is heard
+
+    async def speech_started(self) -> None:
+        """See `Listener`."""
+        self._record.transcript.speech_started()
+
+    async def word_spoken(self, word: str) -> None:
+        """See `Listener`."""
+        self._record.transcript.word(word)
+
+    async def speech_ended(self, *, interrupted: bool) -> None:
+        """See `Listener`."""
+        self._record.transcript.speech_ended(interrupted=interrupted)
+
+    async def _synthesize(self, sound: Sound, format_name: str) -> Spoken | None:
+        """Make the wire's audio, and note how long it took; None when there is none, which is a warning."""
+        began = time.monotonic()
+        try:
+            spoken = await self._studio.audio(sound, format_name)
+        except VoiceFailed as exc:
+            self._record.warn(f"speech: {exc}")
+            return None
+        self._record.transcript.synthesized(time.monotonic() - began)
+        return spoken
 
     # Acting
 
@@ -255,10 +315,10 @@ class Call:
         greeting: Sound | None = self._agent.greeting
         if start.introduction is not None:
             greeting = Text(start.introduction[:MAX_TEXT]) if start.introduction.strip() else None
-        audio = None if greeting is None else await self._studio.audio(greeting, start.input_format)
+        spoken = None if greeting is None else await self._synthesize(greeting, start.input_format)
         await self._acknowledge(start)
-        if greeting is not None and audio is not None:
-            await self._say(speaker, greeting, audio)
+        if greeting is not None:
+            await self._say(speaker, greeting, spoken)
         for step in self._agent.steps:
             await self._do(step, start, speaker)
 
@@ -268,10 +328,12 @@ class Call:
         await self._send(wire.ack(start, self._record.stream_id, self._record.call_id))
         self._happen("ack")
 
-    async def _say(self, speaker: Speaker, sound: Sound, audio: bytes) -> None:
+    async def _say(self, speaker: Speaker, sound: Sound, spoken: Spoken | None) -> None:
+        if spoken is None:
+            return
         text = sound.text if isinstance(sound, Text) else ""
         self._record.say("says %r", text[:80] or type(sound).__name__)
-        await speaker.say(audio, text)
+        await speaker.say(spoken.audio, spoken.words)
 
     async def _do(self, step: Step, start: wire.Start, speaker: Speaker) -> None:
         match step:
@@ -280,7 +342,7 @@ class Call:
             case Pause():
                 await asyncio.sleep(step.seconds)
             case Say():
-                await self._say(speaker, step.sound, await self._studio.audio(step.sound, start.input_format))
+                await self._say(speaker, step.sound, await self._synthesize(step.sound, start.input_format))
             case Tool():
                 await self._use(step, start)
             case ClientTool():
@@ -291,6 +353,10 @@ class Call:
                 self._record.note("out", {"event": "raw", "text": step.text})
                 await self._socket.send(step.text)
             case Close():
+                if step.code == 1000:
+                    self._record.end("agent_hangup", step.reason)
+                else:
+                    self._record.end("error", f"the script closes with {step.code} {step.reason}".rstrip())
                 await self._socket.close(step.code, step.reason)
             case Abort():
                 self._abort()
@@ -314,12 +380,15 @@ class Call:
         else:
             result = ToolResult(0, "", f"start carried no {tool.url}")
         self._record.tool_results.append(result)
+        answer = result.error or f"{result.status} {result.body}"
+        self._record.transcript.tool("http_request", dict(tool.body), answer[:MAX_TOLD])
         self._record.say("tool: %s", result.error or f"{result.status} {result.body[:80]!r}")
 
     async def _call_client(self, tool: ClientTool) -> None:
         """Call a tool of the client's and wait for its answer, in which time the call goes on."""
         id = f"tc_{self._rng.getrandbits(64):016x}"
         await self._put(self._service.tool_call(id, tool.name, tool.arguments, tool.expects_response))
+        self._record.transcript.tool(tool.name, dict(tool.arguments), id=id)
         if not tool.expects_response:
             return
         self._tools[id] = asyncio.get_running_loop().create_future()
@@ -333,6 +402,7 @@ class Call:
         result = ClientToolResult(id, tool.name, tool.arguments, answer.result, answer.is_error, answer.error_type)
         self._service.tool_finished(result)
         self._record.client_tool_results.append(result)
+        self._record.transcript.tool(tool.name, dict(tool.arguments), answer.result[:MAX_TOLD], id)
         outcome = f"fails ({answer.error_type or 'error'})" if answer.is_error else "answers"
         self._record.say("client tool %r %s: %r", tool.name, outcome, answer.result[:80])
 
@@ -340,6 +410,7 @@ class Call:
         sock = self._socket.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
         self._record.say("drops the connection")
+        self._record.end("error", "the script drops the connection")
         self._socket.transport.abort()
 
     def _happen(self, happening: str, digit: str = "") -> None:
@@ -352,6 +423,11 @@ class Call:
         if native is None:
             self._record.say("%s is left out: the %s wire has none", message.get("event"), self._service.name)
             return
+        if (recording := self._record.recording) is not None:
+            if message.get("event") == "media_output":
+                recording.agent_said(base64.b64decode(message["media"]["payload"]))
+            elif message.get("event") == "clear":
+                recording.cleared()
         await self._put(native, _audio_bytes(message))
 
     async def _put(self, native: wire.Message, audio_bytes: int | None = None) -> None:
@@ -378,6 +454,7 @@ class Call:
         limit = self._service.idle_seconds if self._agent.idle_seconds is None else self._agent.idle_seconds
         while (left := self._heard_at() + limit - loop.time()) > 0:  # noqa: ASYNC110 - the deadline moves
             await asyncio.sleep(left)
+        self._record.end("inactivity")
         await self._socket.close(1000, "connection idle timeout")
 
 

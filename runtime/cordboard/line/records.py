@@ -8,9 +8,11 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
+from cordboard.line.recording import Recording
 from cordboard.line.tool import ClientToolResult, ToolResult
+from cordboard.line.transcript import Entry, Transcript
 
 MAX_CALLS = 20
 """Calls remembered by a server; it may run for weeks."""
@@ -24,7 +26,27 @@ MAX_AGENT_MESSAGES = 2000
 MAX_AUDIO = 1 << 20
 """Bytes of a caller's audio remembered per call: two minutes of µ-law; what comes later is only counted."""
 
+MAX_LINES = 1000
+"""Lines of log remembered per call; the oldest go first."""
+
+EndReason = Literal["agent_hangup", "client_hangup", "api_cancelled", "inactivity", "client_disconnected", "error"]
+"""Why a call ended (reference cartesia-protocols §4.5); `error` is a failed call. The stand-in dials nobody itself and
+has no longest call: `platform` alone adds `dial_failed` and `dial_no_answer`."""
+
 log = logging.getLogger("cordboard.line")
+
+
+class CallObserver(Protocol):
+    """Hears what becomes of calls. None of its methods waits or raises."""
+
+    def call_started(self, record: CallRecord) -> None:
+        """A first message was taken, or was wrong: then the end follows at once."""
+
+    def call_turn(self, record: CallRecord, at: int, entry: Entry) -> None:
+        """The transcript's entry `at` is complete, or has changed since."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """The call is over; only after `call_started`."""
 
 
 class Logged(NamedTuple):
@@ -78,6 +100,58 @@ class CallRecord:
     """Its reason."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the socket is gone."""
+    observer: CallObserver | None = None
+    """Who hears of it."""
+    begun_at: float | None = None
+    """Wall clock of the call's start, seconds since 1970."""
+    ended_at: float | None = None
+    """Wall clock of its end."""
+    end_reason: EndReason | None = None
+    """Why it ended; known before the socket closes."""
+    end_detail: str = ""
+    """What went wrong, or the agent's own reason to hang up."""
+    transcript: Transcript = field(init=False)
+    """What was said."""
+    recording: Recording | None = None
+    """Its sound, where it is kept."""
+    lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    """What was logged about it, with the wall clock."""
+    _start: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(self.seconds, self._tell_turn)
+
+    def seconds(self) -> float:
+        """Seconds since the call's start."""
+        return time.monotonic() - self._start
+
+    def begin(self) -> None:
+        """The call starts now."""
+        self._start = time.monotonic()
+        self.begun_at = time.time()
+        if self.observer is not None:
+            self.observer.call_started(self)
+
+    def end(self, reason: EndReason, detail: str = "") -> None:
+        """Remember why the call ends; the first reason stays."""
+        if self.end_reason is None:
+            self.end_reason, self.end_detail = reason, detail
+
+    def close(self, code: int | None, reason: str) -> None:
+        """The socket is gone."""
+        self.close_code, self.close_reason = code, reason
+        self.say("closed: %s %r", code, reason)
+        self.transcript.close()
+        self.ended_at = time.time()
+        if self.recording is not None:
+            self.recording.close()
+        if self.begun_at is not None and self.observer is not None:
+            self.observer.call_ended(self)
+        self.finished.set()
+
+    def _tell_turn(self, at: int, entry: Entry) -> None:
+        if self.begun_at is not None and self.observer is not None:
+            self.observer.call_turn(self, at, entry)
 
     def note(self, direction: Literal["in", "out"], message: Mapping[str, Any], audio_bytes: int | None = None) -> None:
         """Remember a message; `audio_bytes` replaces its payload."""
@@ -98,7 +172,9 @@ class CallRecord:
 
     def say(self, text: str, *values: object) -> None:
         """Log one line about this call."""
-        log.info(f"call {self.number} [{self.agent_id}] {text}", *values)
+        line = text % values if values else text
+        self.lines.append((time.time(), line))
+        log.info("call %s [%s] %s", self.number, self.agent_id, line)
 
     def events(self, direction: Literal["in", "out"]) -> list[str]:
         """Names of the messages of one direction, in order."""

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from cordboard.line import wire
 from cordboard.line.call import Call, Connection
 from cordboard.line.ears.ear import EAR_TIMEOUT, Ear, EarFault, Ears
-from cordboard.line.ears.turns import Turns, energy
+from cordboard.line.ears.turns import END_OF_SPEECH_MS, Turns, energy
 from cordboard.line.harness import messages
 from cordboard.line.harness.link import AgentLink, open_chat
 from cordboard.line.harness.messages import (
@@ -105,7 +105,6 @@ class HarnessCall(Call):
         super().__init__(socket, agent, studio, record, rng, service)
         self._harness = harness
         self._api = api_base_url
-        self._listener = self
         self._link: AgentLink | None = None
         self._mouth: Mouth | None = None
         self._ear: Ear | None = None
@@ -168,6 +167,7 @@ class HarnessCall(Call):
 
     async def _voice_stopped(self) -> None:
         """The caller fell silent. While the ear thinks the call goes on, and so does the turn if they speak again."""
+        self._record.transcript.user_silent(END_OF_SPEECH_MS / 1000)
         if self._ear is None:
             self._record.warn("there is no ear: the caller's turns carry no text")
         if self._ear is None or self._group is None:
@@ -178,7 +178,7 @@ class HarnessCall(Call):
         self._group.create_task(self._understand(hearing))
 
     async def _understand(self, hearing: asyncio.Future[str]) -> None:
-        text = ""
+        text, began = "", time.monotonic()
         try:
             async with asyncio.timeout(EAR_TIMEOUT):
                 text = await hearing
@@ -191,6 +191,7 @@ class HarnessCall(Call):
             log.exception("call %s: the ear failed", self._record.number)
         finally:
             self._hearing.discard(hearing)
+        self._record.transcript.user_text(text, time.monotonic() - began)
         await self._speech_understood(text)
 
     async def _speech_understood(self, text: str) -> None:
@@ -217,6 +218,7 @@ class HarnessCall(Call):
         if interrupted:
             self._record.say("the caller interrupts")
         self._user_speaks = True
+        self._record.transcript.user_started()
         self._stale.update(dict.fromkeys(self._open))
         self._open.clear()
         while len(self._stale) > MAX_STALE:
@@ -232,6 +234,7 @@ class HarnessCall(Call):
         self._user_speaks = False
         if self._mouth is not None and not self._mouth.ends_are_told:
             self._stale.pop(OPENING, None)  # an SDK without ids or ends: nothing tells its new text from its old
+        self._record.transcript.user_ended()
         self._open.add(self._raise_event(lambda event_id: messages.user_state("idle", event_id)))
 
     # The program
@@ -251,6 +254,7 @@ class HarnessCall(Call):
         while isinstance(exc, BaseExceptionGroup):
             exc = exc.exceptions[0]
         self._record.warn(f"agent: {exc}")
+        self._record.end("error", str(exc))
         await self._put(self._service.error(str(exc), code, fatal=True))
         await self._socket.close(close_code, str(exc).encode("ascii", "replace").decode()[:100])
 
@@ -263,7 +267,13 @@ class HarnessCall(Call):
         opening = await open_chat(url, caller)
         self._note_config(opening.config)
         link = await AgentLink.open(url, opening)
-        self._mouth = mouth = Mouth(speaker, lambda text: self._studio.audio(text, start.input_format), self._do_action)
+        self._mouth = mouth = Mouth(
+            speaker,
+            lambda: self._studio.open(start.input_format),
+            self._do_action,
+            synthesized=self._record.transcript.synthesized,
+            complain=self._record.warn,
+        )
         if self._harness.ears is not None:
             self._ear = self._harness.ears.open(form.rate)
         own = None if self._ear is None else self._ear.turns
@@ -337,6 +347,7 @@ class HarnessCall(Call):
             case Config():
                 self._note_config(output.changes)
             case Note():
+                self._note(output)
                 name = output.fields.get("name") or output.fields.get("event")
                 self._record.say("agent: %s %.80r", output.kind, name)
             case Failed():
@@ -354,7 +365,22 @@ class HarnessCall(Call):
             case EndCall():
                 own = action.reason not in ("", "agent_ended")
                 reason = f"call ended by agent, reason: {action.reason}" if own else "call ended by agent"
+                self._record.end("agent_hangup", action.reason if own else "")
                 await self._socket.close(1000, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
+
+    def _note(self, note: Note) -> None:
+        """Put what the program tells of itself into the transcript."""
+        fields = note.fields
+        match note.kind:
+            case "tool_call":
+                id = fields.get("id")
+                told = id if isinstance(id, str) else None
+                self._record.transcript.tool(fields["name"], fields.get("arguments"), fields.get("result"), told)
+            case "log_event":
+                metadata = fields.get("metadata")
+                self._record.transcript.log_event(fields["event"], metadata if isinstance(metadata, dict) else None)
+            case "log_metric":
+                self._record.transcript.log_metric(fields["name"], fields.get("value"))
 
     def _note_config(self, changes: Mapping[str, Any]) -> None:
         if changes:
@@ -365,14 +391,17 @@ class HarnessCall(Call):
 
     async def speech_started(self) -> None:
         """See `Listener`."""
+        await super().speech_started()
         self._raise_event(lambda event_id: messages.agent_state("speaking", event_id))
 
     async def word_spoken(self, word: str) -> None:
         """See `Listener`."""
+        await super().word_spoken(word)
         self._raise_event(lambda event_id: messages.agent_speech(word, event_id))
 
     async def speech_ended(self, *, interrupted: bool) -> None:
         """See `Listener`. After an interruption the caller's turn has to come first (§3.7)."""
+        await super().speech_ended(interrupted=interrupted)
         if not interrupted:
             self._raise_event(lambda event_id: messages.agent_state("idle", event_id))
 
