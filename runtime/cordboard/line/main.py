@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cordboard.line.ears import options as ear_options
 from cordboard.line.harness.call import Harness
-from cordboard.line.harness.environment import EnvironmentFailed
+from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed
 from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
 from cordboard.line.script import Script, load
 from cordboard.line.server import LineServer
@@ -26,9 +26,6 @@ from cordboard.media.wav import WavError
 
 DEMO = Path(__file__).parent / "scripts" / "demo.toml"
 """Script that comes with the program."""
-
-REQUIREMENTS = Path(__file__).parents[3] / "requirements" / "agent.txt"
-"""The locked `cartesia-line` of a source tree."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 """Signals that end the program."""

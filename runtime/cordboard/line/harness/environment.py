@@ -27,6 +27,12 @@ LOCK_RETRY = 0.5
 MAX_COMPLAINT = 2000
 """Characters of a failed command's output that are shown."""
 
+_PACKAGED = Path(__file__).with_name("agent.txt")
+_SOURCE = Path(__file__).parents[4] / "requirements" / "agent.txt"
+
+REQUIREMENTS = _PACKAGED if _PACKAGED.exists() else _SOURCE
+"""The locked `cartesia-line`: beside this file in an installed wheel, in `requirements/` of a source tree."""
+
 log = logging.getLogger("cordboard.line")
 
 
