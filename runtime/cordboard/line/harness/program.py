@@ -14,8 +14,9 @@ import re
 import signal
 import socket
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cordboard.line.harness.environment import EnvironmentFailed, prepare
 
@@ -49,6 +50,11 @@ MAX_LINE = 2000
 LEASH = Path(__file__).with_name("leash.py")
 
 log = logging.getLogger("cordboard.line")
+
+
+News = Literal["building", "build_error", "deployed", "ready", "deploy_error", "inactive", "line"]
+"""What becomes of a program: its environment is made or cannot be; it runs; it answers; it never did; it has ended;
+it printed a line."""
 
 
 class AgentHost(Protocol):
@@ -97,6 +103,8 @@ class AgentProgram:
         self._requirements = requirements
         self._folder = folder
         self._keeper: asyncio.Task[None] | None = None
+        self.on_news: Callable[[News, str], None] = lambda news, text: None
+        """Hears what becomes of the program, with what went wrong or was printed."""
         self._ready = asyncio.Event()
         self._healthy_at = 0.0
         self.url = ""
@@ -112,7 +120,12 @@ class AgentProgram:
         if self._python is None:
             if self._requirements is None:
                 raise EnvironmentFailed("neither a Python nor requirements for the agent program")
-            self._python = await prepare(self._folder.absolute() / "agents", self._requirements)
+            self.on_news("building", "")
+            try:
+                self._python = await prepare(self._folder.absolute() / "agents", self._requirements)
+            except EnvironmentFailed as exc:
+                self.on_news("build_error", str(exc))
+                raise
         self._keeper = asyncio.create_task(self._keep(self._python))
         ready = asyncio.create_task(self._ready.wait())
         try:
@@ -155,7 +168,9 @@ class AgentProgram:
             limit=1 << 16,
         )
         self.starts += 1
+        self.on_news("deployed", "")
         log.info("agent: process %s started, PORT %s", process.pid, port)
+        self._healthy_at = 0.0
         reading = asyncio.create_task(self._log_lines(process))
         watching = asyncio.create_task(self._watch(f"http://127.0.0.1:{port}"))
         ending = asyncio.create_task(process.wait())
@@ -167,6 +182,8 @@ class AgentProgram:
             self.url = ""
             watching.cancel()
             await _end(process)
+            ended = f"the process ended with {process.returncode}"
+            self.on_news("inactive" if self._healthy_at else "deploy_error", ended)
             ending.cancel()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(reading, 1.0)  # a grandchild that escaped may hold the pipe
@@ -175,7 +192,6 @@ class AgentProgram:
     async def _watch(self, url: str) -> None:
         """Look after the program's health; return when it did not become healthy or is no longer."""
         loop = asyncio.get_running_loop()
-        self._healthy_at = 0.0
         deadline = loop.time() + START_TIMEOUT
         while not await healthy(url):
             if loop.time() > deadline:
@@ -185,6 +201,7 @@ class AgentProgram:
         self.url = url
         self._healthy_at = loop.time()
         self._ready.set()
+        self.on_news("ready", "")
         log.info("agent: healthy at %s", url)
         strikes = 0
         while strikes < HEALTH_STRIKES:
@@ -205,6 +222,7 @@ class AgentProgram:
             text = clean(line.decode("utf-8", "replace"))
             if text and not _OF_HEALTH.search(text):
                 log.info("agent | %s", text)
+                self.on_news("line", text)
 
 
 _OF_HEALTH = re.compile(r"Health check endpoint called|\"GET /status HTTP")
