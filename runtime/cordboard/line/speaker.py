@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from cordboard.line import wire
+from cordboard.line.voices.voice import SpokenWord
 
 LEAD = 0.2
 """Seconds that audio is sent ahead of its time: covers a network's jitter, and little is lost by an interruption."""
@@ -90,15 +91,20 @@ class Speaker:
         self._count += 1
         return f"turn_{self._count}"
 
-    async def say(self, audio: bytes, text: str) -> None:
+    async def say(self, audio: bytes, words: Sequence[SpokenWord]) -> None:
         """Say something; return when its audio was sent, or when it was interrupted."""
         await self._end(interrupted=False)
-        sent = self.add(audio, text)
+        sent = self.add(audio, words)
         self.finish()
         await sent.wait()
 
-    def add(self, audio: bytes, text: str, *, interruptible: bool = True) -> asyncio.Event:
-        """Say more in the open turn, or in a new one; the event is set when this audio was sent or interrupted."""
+    def add(
+        self, audio: bytes, words: Sequence[SpokenWord], *, since: int = 0, interruptible: bool = True
+    ) -> asyncio.Event:
+        """Say more in the open turn, or in a new one; the event is set when this audio was sent or interrupted.
+
+        Words count their time from the begin of a text of which `since` bytes of audio were added before.
+        """
         turn = self._turn
         if turn is None:
             turn = self._turn = _Turn(self.next_turn_id())
@@ -112,11 +118,8 @@ class Speaker:
             turn.put(last, audio[at : at + self._chunk])
         sent = asyncio.Event()
         turn.put(last, sent)
-        words = [word + " " for word in text.split()]
-        seconds, letters, position = len(audio) / self._rate, sum(map(len, words)), 0
         for word in words:
-            turn.put(start + seconds * position / letters, word)
-            position += len(word)
+            turn.put(max(0.0, start - since / self._rate + word.start), word.word + " ")
         turn.length += len(audio)
         turn.segments.append((turn.length / self._rate, interruptible))
         turn.finished = False

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from cordboard.line.harness.messages import AgentFault, Dtmf, EndCall, Transfer
 from cordboard.line.speaker import Speaker
-from cordboard.line.steps import Text
+from cordboard.line.speech import ReplyReading
+from cordboard.line.voices.voice import VoiceFailed
 
 REPLY_PAUSE = 2.5
 """Seconds of silence that end a reply of SDKs before 0.2.19 (§3.5)."""
@@ -59,13 +61,25 @@ class Mouth:
     def __init__(
         self,
         speaker: Speaker,
-        synthesize: Callable[[Text], Awaitable[bytes]],
+        open_reading: Callable[[], ReplyReading],
         act: Callable[[Action], Awaitable[None]],
+        *,
+        synthesized: Callable[[float], None],
+        complain: Callable[[str], None],
     ) -> None:
-        """`synthesize` makes the wire's audio of a text; `act` does something when its time has come."""
+        """`open_reading` returns who reads the next reply; `act` does something when its time has come.
+
+        `synthesized` is told the seconds from a text to its first audio, `complain` of a text that was not spoken: the
+        reply goes on with what follows it.
+        """
         self._speaker = speaker
-        self._synthesize = synthesize
+        self._open_reading = open_reading
         self._act = act
+        self._synthesized = synthesized
+        self._complain = complain
+        self._clock = asyncio.get_running_loop().time
+        self._reading: ReplyReading | None = None
+        self._scope: asyncio.Timeout | None = None
         self._items: deque[_Item] = deque()
         self._current: _Item | None = None
         self._text = ""
@@ -107,9 +121,17 @@ class Mouth:
         for item in (self._current, *self._items):
             if item is not None and item.interruptible:
                 item.dropped = True
+        if self._scope is not None and self._current is not None and self._current.dropped:
+            self._scope.reschedule(self._clock())
 
     async def run(self) -> None:
         """Work for ever."""
+        try:
+            await self._work()
+        finally:
+            await self._end_reading()
+
+    async def _work(self) -> None:
         while True:
             while not self._items:
                 self._current = None
@@ -122,6 +144,7 @@ class Mouth:
             match item.what:
                 case None:
                     self._speaker.finish()
+                    await self._end_reading()
                 case str():
                     await self._speak(item, item.what)
                 case Dtmf():
@@ -135,10 +158,38 @@ class Mouth:
     async def _speak(self, item: _Item, text: str) -> None:
         if not text.strip():
             return
-        audio = await self._synthesize(Text(text.strip()))
-        if not item.dropped:
-            sent = self._speaker.add(audio, text, interruptible=item.interruptible)
+        sent: asyncio.Event | None = None
+        try:
+            async with asyncio.timeout(None) as self._scope:  # ended by `cut`
+                async for event in self._add(item, text.strip()):
+                    sent = event
+        except VoiceFailed as exc:
+            self._complain(f"speech: {exc}")
+        except TimeoutError:
+            pass
+        finally:
+            self._scope = None
+        if item.dropped:
+            await self._end_reading()
+        elif sent is not None:
             await sent.wait()
+
+    async def _add(self, item: _Item, text: str) -> AsyncGenerator[asyncio.Event]:
+        """Add the speech of a text to what is said, as it comes; yield `Speaker.add`'s events."""
+        if self._reading is None:
+            self._reading = self._open_reading()
+        began, since = self._clock(), 0
+        async with aclosing(self._reading.speak(text)) as pieces:
+            async for audio, words in pieces:
+                if not since:
+                    self._synthesized(self._clock() - began)
+                yield self._speaker.add(audio, words, since=since, interruptible=item.interruptible)
+                since += len(audio)
+
+    async def _end_reading(self) -> None:
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            await reading.close()
 
     async def _wait(self) -> None:
         self._news.clear()

@@ -1,0 +1,1 @@
+"""Mouths: what makes speech of text, each behind the interface of `voice`."""
