@@ -219,7 +219,7 @@ def test_functions_list_shows_what_each_listens_to(command: Command, host: str) 
         env={**os.environ, "CORDBOARD_FUNCTIONS__HOST": host},
     )  # fmt: skip
     found = {line["function"]: line for line in map(json.loads, listed.stdout.splitlines())}
-    assert set(found) == {"CallAlerting", "HttpRequest", "WebsocketClose"}
+    assert set(found) == {"CallAlerting", "HttpRequest", "WebsocketClose", "Webhook"}
     assert found["CallAlerting"]["description"]["scenario"] == "line-agent"
 
 

@@ -73,12 +73,13 @@ async def commands(host: ReleasingHost, release: str, function: str = "F", targe
     return [command["target"] for command in answer["commands"]]
 
 
-def test_the_repositorys_template_names_three_functions() -> None:
+def test_the_repositorys_template_names_its_functions() -> None:
     specs = read_template(ROOT / "template.yaml")
     assert [(spec.name, spec.handler, spec.timeout) for spec in specs] == [
         ("CallAlerting", "call_alerting.app.handler", 10.0),
         ("HttpRequest", "http_request.app.handler", 10.0),
         ("WebsocketClose", "websocket_close.app.handler", 10.0),
+        ("Webhook", "webhook.app.handler", 40.0),
     ]
     assert {spec.code for spec in specs} == {ROOT / "functions"}
 

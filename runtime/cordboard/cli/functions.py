@@ -36,6 +36,8 @@ def main(args: argparse.Namespace) -> int:
         for route in description.events or ():
             event = f"{route.type}:{route.target}" if route.target else route.type
             rows.append((name, description.scenario, event, f"{route.timeout:g}s", release.id[:12]))
+        for webhook in description.webhooks:
+            rows.append((name, "-", f"webhook:{webhook.type}", f"{webhook.timeout:g}s", release.id[:12]))
     table(("FUNCTION", "SCENARIO", "EVENT", "TIMEOUT", "RELEASE"), rows)
     return GOOD
 

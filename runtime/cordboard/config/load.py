@@ -18,6 +18,7 @@ from cordboard.config.model import (
     AdminHttp,
     Agents,
     CartesiaAgents,
+    CartesiaReceiver,
     Config,
     Dial,
     Edge,
@@ -31,10 +32,12 @@ from cordboard.config.model import (
     Recording,
     Route,
     Rtp,
+    SecretRef,
     Setting,
     Sip,
     Storage,
     Trunk,
+    Webhooks,
 )
 from cordboard.config.not_yet import NOT_YET, NOT_YET_VALUES
 
@@ -131,6 +134,7 @@ class _Reader:
                     access_token=self._take("agents.cartesia.access_token", values.boolean, False),
                 )
             ),
+            webhooks=Webhooks(CartesiaReceiver(self._webhook_secrets("webhooks.cartesia"))),
             storage=Storage(self._take("storage.backend", values.one_of(_BACKENDS), "sqlite")),
             recording=Recording(self._take("recording.mode", values.one_of(_MODES), "scenario")),
             limits=Limits(
@@ -148,6 +152,14 @@ class _Reader:
         self._refuse_unknown()
         self._check_references(config)
         return config
+
+    def _webhook_secrets(self, at: str) -> tuple[SecretRef, ...]:
+        found = self._take(f"{at}.secrets", _optional(values.webhook_secrets), None)
+        webhooks = self._file.get("webhooks")
+        if found is None and isinstance(webhooks, dict) and "cartesia" in webhooks:
+            hint = 'add secrets = [{secret = "CARTESIA_WEBHOOK_SECRET"}]'
+            raise self._error(f"{at}.secrets", "is missing: anyone could send", hint)
+        return found or ()
 
     def _trunk(self, at: str) -> Trunk:
         return Trunk(

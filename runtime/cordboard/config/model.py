@@ -208,6 +208,22 @@ class Agents:
 
 
 @dataclass(frozen=True, slots=True)
+class CartesiaReceiver:
+    """[webhooks.cartesia]"""
+
+    secrets: tuple[SecretRef, ...]
+    """What x-webhook-secret may say: one, or two during a rotation; none: webhooks are not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """[webhooks]"""
+
+    cartesia: CartesiaReceiver
+    """[webhooks.cartesia]"""
+
+
+@dataclass(frozen=True, slots=True)
 class Storage:
     """[storage]"""
 
@@ -281,6 +297,8 @@ class Config:
     """[functions]"""
     agents: Agents
     """[agents]"""
+    webhooks: Webhooks
+    """[webhooks]"""
     storage: Storage
     """[storage]"""
     recording: Recording

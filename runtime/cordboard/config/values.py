@@ -196,6 +196,13 @@ def url(*schemes: str) -> Parser[str]:
     return parse
 
 
+def webhook_secrets(value: object) -> tuple[SecretRef, ...]:
+    """One reference, or two during a rotation."""
+    if isinstance(value, list) and 1 <= len(value) <= 2:
+        return list_of(secret_ref)(value)
+    raise ValueError('one secret, or two during a rotation, are needed; write [{secret = "NAME"}]')
+
+
 def secret_ref(value: object) -> SecretRef:
     """`{secret = "NAME"}`, `{env = "NAME"}` or `{file = "/path"}`. The message never repeats the value."""
     if isinstance(value, dict) and len(value) == 1:

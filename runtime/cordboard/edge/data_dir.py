@@ -6,6 +6,7 @@ finish/            recordings that wait for the finisher; finish/failed/ those i
 run/               sockets and the lock of a running edge
 storage.sqlite     ApplicationStorage
 secrets.sqlite     secrets, mode 0600
+webhooks.sqlite    which webhooks are handled, by hash
 control.key        key of the control URLs, mode 0600
 """
 
@@ -37,6 +38,7 @@ class DataDir:
         self.run = self.root / "run"
         self.storage = self.root / "storage.sqlite"
         self.secrets = self.root / "secrets.sqlite"
+        self.webhooks = self.root / "webhooks.sqlite"
         self.control_key = self.root / "control.key"
         self.lock = self.run / "edge.lock"
 

@@ -29,6 +29,7 @@ from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
 from cordboard.edge.control.reload import watch
+from cordboard.edge.control.webhooks import cartesia_webhooks
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report, report_alive
 from cordboard.edge.settle import own_address, settle
@@ -105,10 +106,11 @@ async def _run(config: Config, *, reload: bool) -> None:
         metrics = Metrics(config.routes, lambda: engine.live)
         control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane, metrics))
         stack.push_async_callback(control.sip.close)
+        webhooks = await stack.enter_async_context(cartesia_webhooks(config, data, store, host, metrics.webhook))
         with _binding("sip.udp", str(config.sip.udp)):
             await control.sip.open(config.sip.udp.host, config.sip.udp.port)
         for key, listen, app in (
-            ("http.public.listen", config.http.public.listen, public_app(control.control_url)),
+            ("http.public.listen", config.http.public.listen, public_app(control.control_url, webhooks)),
             ("http.metrics.listen", config.http.metrics.listen, health_app(control.not_ready, metrics.exposition)),
         ):
             with _binding(key, str(listen)):

@@ -1,6 +1,6 @@
-"""Control's HTTP: the control URL on the public listener, health and metrics on the metrics listener (HANDLERS §2.3).
+"""Control's HTTP: control URLs and webhooks on the public listener, health and metrics on their own (HANDLERS §2.3).
 
-The engine answers requests; this shell bounds their body and their time. Leaves out TLS and the API.
+The engine answers requests to control URLs; this shell bounds their body and their time. Leaves out TLS and the API.
 """
 
 import asyncio
@@ -39,6 +39,10 @@ class ControlRequests(Protocol):
         """Its client went away."""
 
 
+class BodyTooLarge(Exception):
+    """More bytes than are taken in."""
+
+
 class ControlUrl:
     """The ASGI application below `/control/`."""
 
@@ -57,13 +61,13 @@ class ControlUrl:
         request = Request(scope, receive)
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                body = await _read_body(request)
+                body = await read_body(request, MAX_BODY)
         except ClientDisconnect:
             return
         except TimeoutError:
             await PlainTextResponse("the body did not arrive\n", 408)(scope, receive, send)
             return
-        if body is None:
+        except BodyTooLarge:
             await PlainTextResponse("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
             return
         response = await self._answer(request, body)
@@ -94,9 +98,12 @@ class ControlUrl:
             gone.cancel()
 
 
-def public_app(control_url: ASGIApp) -> Starlette:
-    """What carriers and agents reach."""
-    return Starlette(routes=[Route("/control/{path:path}", control_url)])
+def public_app(control_url: ASGIApp, cartesia: ASGIApp | None = None) -> Starlette:
+    """What carriers and agents reach; `cartesia`: who takes Cartesia's webhooks."""
+    routes = [Route("/control/{path:path}", control_url)]
+    if cartesia is not None:
+        routes.append(Route("/webhooks/cartesia", cartesia, methods=["POST"]))
+    return Starlette(routes=routes)
 
 
 def health_app(not_ready: Callable[[], list[str]], metrics: Callable[[], tuple[bytes, str]]) -> Starlette:
@@ -174,16 +181,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _read_body(request: Request) -> bytes | None:
-    """The body, or None when it is too large."""
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body. Raises BodyTooLarge for more than `limit` bytes, ClientDisconnect."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:12]) > MAX_BODY:
-        return None
+    if declared.isdecimal() and int(declared[:12]) > limit:
+        raise BodyTooLarge
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            return None
+        if len(body) > limit:
+            raise BodyTooLarge
     return bytes(body)
 
 

@@ -24,6 +24,7 @@ from prometheus_client import (
 
 from cordboard.config.model import Route
 from cordboard.contract.records import CallEnded, TimelineEntry
+from cordboard.contract.webhooks import WEBHOOKS
 from cordboard.session.effects import Invoke
 
 OWN_OBJECTS: Final = frozenset({"caller", "agent", "edge", "plane", "control", "limit", "handler", "media"})
@@ -98,11 +99,18 @@ class Metrics:
         self._refused = Counter(
             "cordboard_dial_refused_total", "Diallings that were not begun.", ("reason",), registry=registry
         )
+        self._webhooks = Counter(
+            "cordboard_webhooks_total", "Deliveries of Cartesia's webhooks.", ("type", "outcome"), registry=registry
+        )
         Info("cordboard_build", "This program.", registry=registry).info({"version": version("cordboard")})
 
     def exposition(self) -> tuple[bytes, str]:
         """All of it in Prometheus's text format, and its media type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def webhook(self, type_: str, outcome: str) -> None:
+        """A delivery; of one that was not taken, `unread` is the type and the reason the outcome."""
+        self._webhooks.labels(type_ if type_ in WEBHOOKS or type_ == "unread" else "other", outcome).inc()
 
     # --- sessions
 
