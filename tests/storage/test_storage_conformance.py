@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordboard.storage.dynamodb import DynamoStorage
 from cordboard.storage.interface import (
     MAX_KEY_CHARS,
     MAX_KEYS,
@@ -29,6 +30,8 @@ from cordboard.storage.interface import (
 from cordboard.storage.memory import MemoryStorage
 from cordboard.storage.sqlite import SqliteStorage
 
+from .aws_double import doubled, make_table
+
 NOON = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 
 
@@ -48,12 +51,25 @@ def open_memory(folder: Path, clock: Clock, is_secret: IsSecretName) -> MemorySt
     return MemoryStorage(clock, is_secret=is_secret)
 
 
-Backend = Callable[[Path, Clock, IsSecretName], SqliteStorage | MemoryStorage]
-BACKENDS: dict[str, Backend] = {"sqlite": open_sqlite, "memory": open_memory}
+def open_dynamodb(folder: Path, clock: Clock, is_secret: IsSecretName) -> DynamoStorage:
+    table = make_table()
+    return DynamoStorage(table, clock, is_secret=is_secret)
+
+
+Backend = Callable[[Path, Clock, IsSecretName], SqliteStorage | MemoryStorage | DynamoStorage]
+BACKENDS: dict[str, Backend] = {"sqlite": open_sqlite, "memory": open_memory, "dynamodb": open_dynamodb}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    with doubled():
+        yield
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Backend:
+    if request.param == "dynamodb":
+        request.getfixturevalue("aws")
     return BACKENDS[request.param]
 
 

