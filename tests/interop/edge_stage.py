@@ -60,7 +60,7 @@ class EdgeStage(Stage):
                 while not (found := self._fresh_line_call(before)):  # noqa: ASYNC110 - a record tells nobody
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            raise AssertionError(f"the agent did not ack:\n{self.log[-4000:]}") from None
+            raise AssertionError(f"the agent did not ack:\n{self.edge_log[-4000:]}") from None
         self._line_calls = found.number
         return found
 
@@ -88,7 +88,7 @@ class EdgeStage(Stage):
                             return decode(CallEnded, json.loads(path.read_bytes())), path.parent
                     await asyncio.sleep(0.05)  # a folder tells nobody what is new
         except TimeoutError:
-            raise AssertionError(f"no call left a record:\n{self.log[-4000:]}") from None
+            raise AssertionError(f"no call left a record:\n{self.edge_log[-4000:]}") from None
 
     async def alerted(self) -> None:
         """Until the call that has just come is in its handler's hands."""
@@ -97,7 +97,7 @@ class EdgeStage(Stage):
                 while not self.new_calls():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)  # a folder tells nobody what is new
         except TimeoutError:
-            raise AssertionError(f"no call came:\n{self.log[-4000:]}") from None
+            raise AssertionError(f"no call came:\n{self.edge_log[-4000:]}") from None
 
     def new_calls(self) -> list[Path]:
         """Folders of calls that no test has asked for."""
@@ -108,7 +108,7 @@ class EdgeStage(Stage):
         self._known |= {path.name for path in self.new_calls()}
 
     @property
-    def log(self) -> str:
+    def edge_log(self) -> str:
         """What the edge's processes printed."""
         return (self.out / "edge.log").read_text(errors="replace")
 
@@ -152,7 +152,7 @@ class EdgeStage(Stage):
                 while len(self.parts()) < 3 or not self._is_ready():  # noqa: ASYNC110 - a process tells nobody
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AssertionError(f"the edge does not serve again:\n{self.log[-4000:]}") from None
+            raise AssertionError(f"the edge does not serve again:\n{self.edge_log[-4000:]}") from None
 
     async def kill(self) -> None:
         """Kills the supervisor."""
