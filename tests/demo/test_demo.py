@@ -33,7 +33,7 @@ def test_the_demo_passes_and_leaves_what_it_promises(tmp_path: Path) -> None:
     last = done.stdout.strip().splitlines()[-1]
     assert re.fullmatch(r"demo: \d+ checks passed", last)
     assert re.search(r"clear → last agent RTP at the phone: -?\d+\.\d ms", done.stdout)
-    for name in ("1-transfer", "2-farewell", "3-dropped"):
+    for name in ("1-transfer", "2-farewell", "3-lost"):
         folder = tmp_path / "demo" / name
         with wave.open(str(folder / "recording.wav")) as recording:
             assert (recording.getnchannels(), recording.getframerate()) == (2, 16_000)
@@ -46,6 +46,8 @@ def test_the_demo_passes_and_leaves_what_it_promises(tmp_path: Path) -> None:
 def test_the_same_functions_talk_to_a_managed_agent_by_changing_the_version(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "template.yaml", tmp_path)
+    shutil.copytree(ROOT / "samples" / "agents", tmp_path / "samples" / "agents")
+    (tmp_path / "var").symlink_to(ROOT / "var")  # where the agent's libraries are
     shared = tmp_path / "functions" / "line_agent.py"
     text = shared.read_text(encoding="utf-8")
     assert text.count('CARTESIA_VERSION: Final = "2025-04-16"') == 1
@@ -72,7 +74,7 @@ def test_the_demo_notices_what_is_broken(tmp_path: Path, sabotage: str, noticed:
 
 
 def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "cordboard.cli.main", "demo", "--out", str(tmp_path / "demo"), "--only", "dropped"]
+    command = [sys.executable, "-m", "cordboard.cli.main", "demo", "--out", str(tmp_path / "demo"), "--only", "lost"]
     demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert demo.stdout is not None
     with demo.stdout:

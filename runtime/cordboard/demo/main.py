@@ -11,19 +11,24 @@ from pathlib import Path
 from cordboard.phone.call import PhoneCall
 from cordboard.phone.softphone import Softphone
 
+from .agent import AGENT, agent_options, agent_python
 from .checks import Checks
-from .scenes import Scene, record_of
+from .scenes import WORDS, Scene, record_of
 from .show import show
+from .speech import CallerSpeech, write_script
 from .stage import CALLER, Stage, StageError
-from .verdict import clear_to_silence, cleared, judge
+from .verdict import clear_to_silence, cleared, closed_with, judge, understood
 
 MARK = ".cordboard-demo"
 """File that says a folder is a demo's to clear; locked while one runs."""
 
+SCRIPT = Path(__file__).with_name("demo.toml")
+"""How the stand-in plays its part."""
+
 CALLS: dict[str, tuple[str, str]] = {
     "transfer": ("A caller interrupts the agent and is transferred", "consult.hangup"),
-    "farewell": ("The agent ends the call, its farewell is heard out", "handler.terminate"),
-    "dropped": ("The agent's socket breaks in mid-call", "agent.lost"),
+    "farewell": ("The caller says goodbye, the agent ends the call", "handler.terminate"),
+    "lost": ("The agent's program dies in mid-turn", "agent.error"),
 }
 """Name → (title, cause that the record must say)."""
 
@@ -76,13 +81,22 @@ def _template() -> Path | None:
 
 async def _run(out: Path, template: Path, names: list[str]) -> int:
     checks = Checks()
-    _say("starting the edge, the function workers and the stand-in for Cartesia's service")
+    root = template.parent
+    python = await agent_python(root, _say)
+    speech = await CallerSpeech.open()
+    ear = None if speech.is_real else out / "ear.toml"
+    if ear is not None:
+        _say("espeak-ng or pocketsphinx is not installed: the caller makes tones, what they say is read from a script")
+        write_script(ear, [[WORDS[name]] for name in names])
+    line = agent_options(root, python, SCRIPT, ear)
+    _say("starting the edge, the function workers, and a cartesia-line agent behind the stand-in for its service")
     async with (
         Softphone(user=CALLER) as caller,
         Softphone(user="consult") as consult,
-        Stage(out, template, consult.address) as stage,
+        Stage(out, template, consult.address, line=line) as stage,
     ):
-        scene = Scene(stage, checks, caller, consult, lambda text: _say(f"  … {text}"))
+        await stage.put_key("CARTESIA_AGENT_ID", AGENT)
+        scene = Scene(stage, checks, caller, consult, speech, lambda text: _say(f"  … {text}"))
         known: set[str] = set()
         for number, name in enumerate(names, 1):
             await _play(number, name, scene, stage, known)
@@ -96,7 +110,7 @@ async def _play(number: int, name: str, scene: Scene, stage: Stage, known: set[s
     plays: dict[str, Callable[[], Awaitable[PhoneCall | None]]] = {
         "transfer": scene.transfer,
         "farewell": scene.farewell,
-        "dropped": scene.dropped,
+        "lost": scene.lost,
     }
     call = await plays[name]()
     found = await record_of(stage, known)
@@ -117,6 +131,9 @@ async def _play(number: int, name: str, scene: Scene, stage: Stage, known: set[s
     if name == "farewell":
         lost = sum(sum(e.get("discarded", {}).values()) for e in raw["ledger"] if e["source"].endswith("/agent"))
         checks.that("no sample of the farewell was lost", lost == 0, f"{lost} samples")
+    if name == "lost":
+        understood(checks, folder, WORDS[name])
+        closed_with(checks, folder, 1011)
     _keep(folder, stage.out / f"{number}-{name}")
     show(folder)
 

@@ -1,7 +1,10 @@
 """The three calls. What is said about sound rests only on packets that the softphones received."""
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +16,28 @@ from cordboard.phone.call import PhoneCall
 from cordboard.phone.hearing import NotHeard
 from cordboard.phone.softphone import Softphone
 
+from .agent import agent_processes
 from .checks import Checks
+from .speech import RATE, CallerSpeech
 from .stage import Stage
 
 RINGBACK_TONES = (440.0, 480.0)
 """Hz of the ringback that a caller hears (North American)."""
 CALLER_TONE = 600.0
 CONSULT_TONE = 900.0
-RATE = 8000
 RING_SECONDS = 3.0
 """How long the consult phone rings: long enough to hear ringback."""
 RECORD_LIMIT = 10.0
 """Seconds until the call's record and wav are there."""
+RESTART_LIMIT = 20.0
+"""Seconds until the stand-in has a killed program running again: half a second's pause, and the program's imports."""
+
+WORDS = {
+    "transfer": "I want to talk to a person",
+    "farewell": "goodbye",
+    "lost": "when is breakfast",
+}
+"""What the caller says to the agent, call by call."""
 
 
 @dataclass(slots=True)
@@ -35,6 +48,7 @@ class Scene:
     checks: Checks
     caller: Softphone
     consult: Softphone
+    speech: CallerSpeech
     say: Callable[[str], None]
 
     async def heard(self, what: str, waiting: Awaitable[float]) -> float | None:
@@ -47,9 +61,8 @@ class Scene:
         self.checks.that(what, True)
         return moment
 
-    async def dial(self, agent: str) -> PhoneCall | None:
+    async def dial(self) -> PhoneCall | None:
         """Call in; the greeting must be heard."""
-        await self.stage.put_key("CARTESIA_AGENT_ID", agent)
         call = await self.caller.call(self.stage.target)
         try:
             await call.wait_answered(10)
@@ -60,16 +73,22 @@ class Scene:
         await self.heard("the caller hears the agent's greeting", call.hears_voice(8))
         return call
 
+    async def interrupt(self, call: PhoneCall, name: str) -> None:
+        """The caller speaks into the greeting, which must stop; then the agent's answer is heard."""
+        await asyncio.sleep(1.0)  # let the greeting get going; the call takes its time as a person would
+        words = WORDS[name]
+        self.say(f"the caller interrupts: {words!r}")
+        sound = await self.speech.say(words)
+        spoke = asyncio.get_running_loop().time()
+        await call.play(sound)
+        await self.heard("the agent falls silent", call.hears_silence(0.4, within=3, since=spoke + 0.5))
+
     async def transfer(self) -> PhoneCall | None:
         """Barge-in, transfer by the agent's tool, ringback, bridge, hang-up."""
-        call = await self.dial("demo-transfer")
+        call = await self.dial()
         if call is None:
             return None
-        await asyncio.sleep(1.5)  # let the greeting get going; the call takes its time as a person would
-        self.say("the caller interrupts")
-        spoke = asyncio.get_running_loop().time()
-        await call.play(sine(500.0, 1.0, RATE, -12.0))
-        await self.heard("the agent falls silent", call.hears_silence(0.4, within=3, since=spoke + 0.5))
+        await self.interrupt(call, "transfer")
         await self.heard("the agent answers the interruption", call.hears_voice(8))
         consult = await self._ringing(call)
         if consult is None:
@@ -104,27 +123,42 @@ class Scene:
         return consult
 
     async def farewell(self) -> PhoneCall | None:
-        """The agent's tool ends the call while its farewell is still queued; it is heard out."""
-        call = await self.dial("demo-end")
+        """The caller says goodbye; the agent's tool ends the call when its farewell was heard out."""
+        call = await self.dial()
         if call is None:
             return None
-        await self.heard("the greeting ends", call.hears_silence(0.7, within=15))
-        self.say("the caller speaks")
-        await call.play(sine(500.0, 0.7, RATE, -12.0))
+        await self.interrupt(call, "farewell")
         began = await self.heard("the caller hears the farewell", call.hears_voice(8))
         await self._ended(call, "them", within=25)
         if began is not None and call.last_packet_at is not None:
             seconds = call.last_packet_at - began
-            self.checks.that("the farewell lasts longer than two seconds", seconds > 2.0, f"{seconds:.1f} s")
+            self.checks.that("the farewell lasts longer than a second", seconds > 1.0, f"{seconds:.1f} s")
         return call
 
-    async def dropped(self) -> PhoneCall | None:
-        """The agent's socket breaks in mid-call; websocket_close ends the call."""
-        call = await self.dial("demo-drop")
+    async def lost(self) -> PhoneCall | None:
+        """The agent's program is killed in the middle of an answer; websocket_close ends the call."""
+        call = await self.dial()
         if call is None:
             return None
+        await self.interrupt(call, "lost")
+        answered = await self.heard("the agent begins to answer", call.hears_voice(8))
+        before = agent_processes(self.stage.log("line"))
+        self.say("the agent's program is killed (kill -9)")
+        os.kill(before[-1], signal.SIGKILL)
         await self._ended(call, "them", within=20)
+        if answered is not None and call.last_packet_at is not None:
+            seconds = call.last_packet_at - answered
+            self.checks.that("what the agent had said is heard out", seconds > 1.0, f"{seconds:.1f} s")
+        await self._program_is_back(before)
         return call
+
+    async def _program_is_back(self, before: list[int]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RESTART_LIMIT):
+                while agent_processes(self.stage.log("line")) == before:  # noqa: ASYNC110 - a file says no word
+                    await asyncio.sleep(0.1)
+        after = agent_processes(self.stage.log("line"))
+        self.checks.that("the stand-in starts the program again", len(after) == len(before) + 1)
 
     async def _ended(self, call: PhoneCall, by: str, within: float = 10) -> None:
         try:

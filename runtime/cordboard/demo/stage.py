@@ -35,13 +35,21 @@ class Stage:
     """Runs everything that a call needs, in a folder of its own."""
 
     def __init__(
-        self, out: Path, template: Path, consult: tuple[str, int], scenario: str = "line-agent", planes: int = 1
+        self,
+        out: Path,
+        template: Path,
+        consult: tuple[str, int],
+        scenario: str = "line-agent",
+        planes: int = 1,
+        line: Sequence[str] = (),
     ) -> None:
+        """`consult` is where dialled numbers ring, `line` are further options of `cordboard line`."""
         self.out = out
         self.data = out / "var"
         self._template = template
         self._scenario = scenario
         self._planes = planes
+        self._line = line
         self._consult = consult
         self._config = out / "cordboard.toml"
         self._children: list[tuple[str, asyncio.subprocess.Process]] = []
@@ -61,6 +69,10 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._strike()
+
+    def log(self, name: str) -> Path:
+        """What a process of the stage prints."""
+        return self.out / f"{name}.log"
 
     async def put_key(self, name: str, value: str, *, secret: bool = False) -> None:
         """`cordboard keys put`, the value by standard input."""
@@ -83,13 +95,30 @@ class Stage:
         await self.put_key("PSTN_CALLER_ID", OUR_NUMBER)
         edge = await self._start("edge", ["edge"])
         await self._await_ready(edge)
+        await self._await_line()
 
     async def _start_line(self) -> None:
         """The stand-in; whoever has one of their own on that port overrides this."""
-        await self._start("line", ["line", "--port", str(self._line_port)])
+        await self._start("line", ["line", "--port", str(self._line_port), *self._line])
+
+    async def _await_line(self) -> None:
+        """Until it listens: an agent program of its own takes seconds to import."""
+        line = next((process for name, process in self._children if name == "line"), None)
+        deadline = asyncio.get_running_loop().time() + START_LIMIT
+        while line is not None:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self._line_port)
+            except OSError:
+                if line.returncode is not None or asyncio.get_running_loop().time() > deadline:
+                    raise StageError(f"the stand-in does not listen; see {self.out}/line.log") from None
+                await asyncio.sleep(0.1)
+            else:
+                writer.close()
+                await writer.wait_closed()
+                return
 
     async def _start(self, name: str, words: Sequence[str]) -> asyncio.subprocess.Process:
-        with (self.out / f"{name}.log").open("wb") as log:
+        with self.log(name).open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *self._cordboard(words, "cordboard.cli.leash"),
                 stdin=asyncio.subprocess.PIPE,  # its end is the end of the child, however we die

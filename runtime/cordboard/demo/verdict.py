@@ -28,6 +28,22 @@ def judge(checks: Checks, folder: Path, raw: Mapping[str, Any], cause: str, hear
         checks.that(what, told == samples, f"{told} and {samples} samples")
 
 
+def understood(checks: Checks, folder: Path, words: str) -> None:
+    """The agent was told what the caller said."""
+    turns = [
+        entry["data"]["data"]["turn_ended"] for entry in timeline(folder) if entry["what"] == "agent.turn_ended:agent"
+    ]
+    said = [turn["text"] for turn in turns if turn["role"] == "user"]
+    checks.that("the agent was told what the caller said", said == [words], ", ".join(map(repr, said)))
+
+
+def closed_with(checks: Checks, folder: Path, code: int) -> None:
+    """The timeline says why the agent's socket closed."""
+    closes = [entry["data"] for entry in timeline(folder) if entry["what"] == "websocket.close:agent"]
+    told = len(closes) == 1 and closes[0]["code"] == code
+    checks.that("the timeline says why the agent went", told, closes[0]["reason"] if closes else "nothing")
+
+
 def cleared(raw: Mapping[str, Any]) -> int:
     """Samples dropped by clear."""
     return sum(entry.get("cleared", 0) for entry in raw.get("ledger", ()))

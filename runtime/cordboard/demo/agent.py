@@ -1,0 +1,68 @@
+"""The agent of the demo: the sample program `front_desk`, run by the locked `cartesia-line` behind `cordboard line`.
+
+The SDK stands in a virtual environment of its own below `var/agents` of the clone, made once, from a package index.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed, place, prepare
+
+from .stage import StageError
+
+AGENT = "front_desk"
+"""Folder of the program below samples/agents, and its agent id."""
+
+PROGRESS = 10.0
+"""Seconds between two words about an installation that takes minutes on a slow link."""
+
+_STARTED = re.compile(r"agent: process (\d+) started")
+
+
+async def agent_python(root: Path, say: Callable[[str], None]) -> Path:
+    """Return the Python of the agent's environment, made when it is missing; raise `StageError`.
+
+    `root` is the clone; `say` hears how it goes.
+    """
+    folder = root / "var" / "agents"
+    try:
+        missing = not (place(folder, REQUIREMENTS) / ".installed").exists()
+        if missing:
+            say(f"installing cartesia-line into {folder}: once, one to several minutes, from your package index")
+        async with _telling(say if missing else lambda text: None):
+            return await prepare(folder, REQUIREMENTS)
+    except (EnvironmentFailed, OSError) as error:
+        raise StageError(f"the agent's libraries could not be installed: {error}") from error
+
+
+def agent_options(root: Path, python: Path, script: Path, ear: Path | None) -> list[str]:
+    """Return the options of `cordboard line` that run the agent; `ear` hears in place of the grammar beside it."""
+    program = root / "samples" / "agents" / AGENT / "main.py"
+    if not program.is_file():
+        raise StageError(f"no {program}")
+    words = ["--agent", str(program), "--agent-id", AGENT, "--agent-python", str(python), "--script", str(script)]
+    return words if ear is None else [*words, "--ear", str(ear)]
+
+
+def agent_processes(log: Path) -> list[int]:
+    """Return the process ids of the agent program, as the stand-in's log tells of them, the newest last."""
+    return [int(number) for number in _STARTED.findall(log.read_text(encoding="utf-8", errors="replace"))]
+
+
+@contextlib.asynccontextmanager
+async def _telling(say: Callable[[str], None]) -> AsyncIterator[None]:
+    async def tell() -> None:
+        began = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(PROGRESS)
+            say(f"  … still installing, {asyncio.get_running_loop().time() - began:.0f} s")
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
