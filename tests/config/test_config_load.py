@@ -230,7 +230,7 @@ def test_unknown_variables_and_flags_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", sorted(NOT_YET))
 def test_a_key_that_is_not_built_yet_says_so(tmp_path: Path, key: str) -> None:
     table, _, last = key.rpartition(".")
-    if key in ("retention", "privacy", "otel", "storage.aws", "functions.lambda"):
+    if key in ("otel", "storage.aws", "functions.lambda"):
         text, at = f'[{key}]\nsomething = "x"', f"{key}.something"
     elif key == "hooks":
         text, at = '[[hooks]]\nurl = "x"', "hooks"
@@ -297,6 +297,35 @@ def test_values_that_are_not_built_yet_say_so(tmp_path: Path) -> None:
     assert "not supported yet" in refusal(tmp_path, '[sip]\nadvertise = "stun:stun.example"').message
 
 
+def test_how_long_each_kind_is_kept_is_said(tmp_path: Path) -> None:
+    kept = read(tmp_path, "").retention
+    assert (kept.recordings, kept.transcripts, kept.timelines, kept.records) == (*[30 * 86_400.0] * 3, 365 * 86_400.0)
+    config = read(tmp_path, '[retention]\nrecordings = "0"\ntranscripts = "36h"\nrecords = "forever"')
+    assert (config.retention.recordings, config.retention.transcripts, config.retention.records) == (0, 129_600, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "transcribes"),
+    [
+        ("", True),
+        ("[privacy]\ntranscripts = false", False),
+        ('[retention]\ntranscripts = "0"', False),
+        ('[retention]\ntranscripts = "forever"\nrecords = "forever"', True),
+    ],
+)
+def test_what_is_said_is_written_down_unless_it_is_switched_off(tmp_path: Path, text: str, transcribes: bool) -> None:
+    assert read(tmp_path, text).transcribes is transcribes
+    assert load(None, {"CORDBOARD_PRIVACY__TRANSCRIPTS": "false"}, {}).transcribes is False
+
+
+@pytest.mark.parametrize("longer", ['recordings = "forever"', 'timelines = "31d"'])
+def test_nothing_of_a_call_outlives_its_record(tmp_path: Path, longer: str) -> None:
+    error = refusal(tmp_path, f'[retention]\nrecords = "30d"\n{longer}')
+    assert (error.key, error.line) == ("retention.records", 2)
+    assert error.message.startswith(f"shorter than retention.{longer.split()[0]}")
+    assert read(tmp_path, '[retention]\nrecords = "30d"').retention.records == 30 * 86_400.0
+
+
 BAD: list[tuple[str, list[object]]] = [
     ("edge.planes", [0, -1, "all", 1.5, True, "", 257]),
     ("edge.lease", [10, "10", "10 s", "-10s", "1s", "2h", "10x", "1e3s", "٣s", ""]),
@@ -317,6 +346,8 @@ BAD: list[tuple[str, list[object]]] = [
     ("log.level", ["INFO", "warn"]),
     ("limits.max_calls", [0, True]),
     ("limits.max_duration", ["25h", "0s"]),
+    ("retention.recordings", ["never", "30", 30, 0, "59m", "0s", "36501d", "", True]),
+    ("privacy.transcripts", ["no", 0, 1, ""]),
 ]
 BAD_VALUES = [(key, bad) for key, values in BAD for bad in values]
 

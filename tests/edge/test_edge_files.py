@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cordboard.contract.codec import decode
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
+from cordboard.contract.transcript import TranscriptEntry
 from cordboard.edge.atomic import private_directory, write_atomic
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
@@ -127,7 +129,8 @@ def test_a_call_s_folder_from_begin_to_end(data: DataDir) -> None:
     assert json.loads((folder / "timeline.jsonl").read_text()) == {
         "at": 0.0, "kind": "sip", "what": "call — ü", "data": {"n": 1},
     }  # fmt: skip
-    files.transcript("s_1", "agent: hello\nthere")
+    said = TranscriptEntry(0.5, 1.0, "agent", "agent", "hello\nthere", "hello")
+    files.transcript("s_1", said, "agent: hello\nthere")
     raw = folder / "recording.raw.wav"
     files.ended(_record(), ({"path": str(raw), "name": "recording", "stereo": False, "hd_audio": True},))
     files.close()
@@ -135,6 +138,7 @@ def test_a_call_s_folder_from_begin_to_end(data: DataDir) -> None:
     whole = json.loads((folder / "timeline.json").read_text())
     assert (whole["record"]["session"], len(whole["entries"])) == ("s_1", 1)
     assert (folder / "transcript.txt").read_text() == "agent: hello there\n"
+    assert decode(TranscriptEntry, json.loads((folder / "transcript.jsonl").read_text())) == said
     job = json.loads((data.finish / "s_1.0.json").read_text())
     assert job == {"session": "s_1", "path": str(raw), "name": "recording", "stereo": False, "hd_audio": True}
     assert {_mode(path) for path in folder.iterdir()} == {0o600}

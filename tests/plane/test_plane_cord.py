@@ -185,7 +185,7 @@ def test_a_turn_knows_what_of_it_was_heard_and_cleared() -> None:
     assert cord.clear() == 160
     assert cord.entry().turns == (
         {"id": "one", "received": 320, "sent": 320, "cleared": 0},
-        {"id": "two", "received": 320, "sent": 160, "cleared": 160},
+        {"id": "two", "received": 320, "sent": 160, "cleared": 160, "gaps": [[160, 160]]},
     )
 
 

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cordboard.contract import link
-from cordboard.contract.records import LedgerEntry
 from cordboard.session import effects as out
-from cordboard.session.transcript import Transcript
 from cordboard.sip import events as sip
 
 from .session_bench import Answer, Bench, Round, answered, with_agent
@@ -240,20 +238,6 @@ def test_the_idle_limit_counts_from_the_last_leg() -> None:
     assert bench.kept.ended == []
     bench.run(1)
     assert bench.record.cause == "consult.failed"
-
-
-def test_a_transcript_says_what_was_heard_and_is_in_order() -> None:
-    transcript = Transcript(100.0)
-    transcript.turn_started("s/agent", "t1", 101.0)
-    transcript.spoke("caller", 1.44, 104.0)
-    transcript.turn_ended("s/agent", "agent", "t1", "Hello", True, 106.0)
-    transcript.turn_ended("s/agent", "agent", "t2", "Never sent", False, 107.0)
-    entry = LedgerEntry("s/agent", "s/caller", 8000, turns=({"id": "t1", "sent": 12_000},))
-    assert [line.strip() for line in transcript.lines([entry])] == [
-        "1.00  agent: Hello [interrupted] [1.5 s heard]",
-        "4.00  caller: [speaks 1.4 s]",
-        "7.00  agent: Never sent [not heard]",
-    ]
 
 
 # --- order and robustness

@@ -119,6 +119,9 @@ def test_the_transcript_tells_what_was_heard(sim: Simulation) -> None:
     agent.clear()
     caller.hangup()
     sim.world.settle()
-    lines = sim.session_of(caller).transcript
-    assert any("This is heard." in line for line in lines)
-    assert any("This is not." in line for line in lines)
+    session = sim.session_of(caller)
+    first, second = session.utterances
+    assert (first.heard, first.unheard, first.heard_seconds, first.estimated) == ("This is heard.", "", 2.0, False)
+    assert (second.text, second.unheard, second.estimated) == ("This is not.", "is not.", True)
+    assert second.heard_seconds == pytest.approx(0.02, abs=0.02)
+    assert "[is not.]" in session.transcript[1]

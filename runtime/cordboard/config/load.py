@@ -28,8 +28,10 @@ from cordboard.config.model import (
     Log,
     MetricsHttp,
     Outbound,
+    Privacy,
     PublicHttp,
     Recording,
+    Retention,
     Route,
     Rtp,
     SecretRef,
@@ -137,6 +139,13 @@ class _Reader:
             webhooks=Webhooks(CartesiaReceiver(self._webhook_secrets("webhooks.cartesia"))),
             storage=Storage(self._take("storage.backend", values.one_of(_BACKENDS), "sqlite")),
             recording=Recording(self._take("recording.mode", values.one_of(_MODES), "scenario")),
+            retention=Retention(
+                recordings=self._take("retention.recordings", values.retention, "30d"),
+                transcripts=self._take("retention.transcripts", values.retention, "30d"),
+                timelines=self._take("retention.timelines", values.retention, "30d"),
+                records=self._take("retention.records", values.retention, "365d"),
+            ),
+            privacy=Privacy(self._take("privacy.transcripts", values.boolean, True)),
             limits=Limits(
                 max_calls=self._take("limits.max_calls", values.whole(1, 100_000), 200),
                 max_duration=self._take("limits.max_duration", values.duration(1, DAY), "4h"),
@@ -276,9 +285,18 @@ class _Reader:
         if config.functions.spare > config.functions.max_workers:
             more = f"{config.functions.spare} are more than functions.max_workers, {config.functions.max_workers}"
             raise self._error("functions.spare", more, "keep fewer spare workers, or allow more workers")
+        self._check_retention(config.retention)
         for index, outbound in enumerate(config.outbound):
             if config.trunk(outbound.trunk).uri is None:
                 raise self._error(f"outbound[{index}].trunk", f"{outbound.trunk!r} has no uri", "add uri to the trunk")
+
+    def _check_retention(self, kept: Retention) -> None:
+        """With the record of a call goes everything else of it, so it must be the last."""
+        for name in ("recordings", "transcripts", "timelines"):
+            seconds: float | None = getattr(kept, name)
+            if kept.records is not None and (seconds is None or seconds > kept.records):
+                longer = f"shorter than retention.{name}, and nothing of a call outlives its record"
+                raise self._error("retention.records", longer, f"keep records as long as {name}, or {name} less long")
 
     def _error(self, key: str, message: str, hint: str) -> ConfigError:
         if key in self._flags:

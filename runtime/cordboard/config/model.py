@@ -240,6 +240,28 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """[retention]: seconds that each kind is kept after a call's end; 0: not kept; None: for ever."""
+
+    recordings: float | None
+    """Sound."""
+    transcripts: float | None
+    """What was said."""
+    timelines: float | None
+    """What happened, SIP messages, handlers' logs; what was said goes from it when the transcript goes."""
+    records: float | None
+    """Who, when, why: the call's folder as a whole. Not shorter than any of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privacy:
+    """[privacy]"""
+
+    transcripts: bool
+    """Whether what is said is written down."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """[limits]"""
 
@@ -303,12 +325,21 @@ class Config:
     """[storage]"""
     recording: Recording
     """[recording]"""
+    retention: Retention
+    """[retention]"""
+    privacy: Privacy
+    """[privacy]"""
     limits: Limits
     """[limits]"""
     log: Log
     """[log]"""
     settings: Mapping[str, Setting] = field(compare=False, repr=False)
     """Every value by its key."""
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether anything of what is said is written down."""
+        return self.privacy.transcripts and self.retention.transcripts != 0.0
 
     def trunk(self, name: str) -> Trunk:
         """The trunk of that name. Raises KeyError; `load` has checked the names in routes and [[outbound]]."""

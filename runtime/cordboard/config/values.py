@@ -13,6 +13,8 @@ from cordboard.config.model import Endpoint, PortRange, SecretRef
 from cordboard.config.numbers import compile_pattern
 
 CODECS: Final = ("PCMA", "PCMU", "G722")  # what media speaks on RTP
+LEAST_RETENTION: Final = 3_600.0  # seconds; the sweeper comes once an hour
+MOST_RETENTION: Final = 36_500 * 86_400.0  # seconds; a hundred years, beyond which "forever" is meant
 MAX_LIST: Final = 1_000  # entries of a list; more is a generated file gone wrong
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
@@ -70,11 +72,26 @@ def duration(least: float, most: float) -> Parser[float]:
     return parse
 
 
+def retention(value: object) -> float | None:
+    """How long something is kept, in seconds: `0` not at all, `forever` None."""
+    if value == "forever":
+        return None
+    if value == "0":
+        return 0.0
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is no time to keep something; write "30d", "0" or "forever", in quotes')
+    seconds = parse_duration(value)
+    if not LEAST_RETENTION <= seconds <= MOST_RETENTION:
+        raise ValueError(f'{value!r} is out of range; give "1h" to "36500d", "0" (not kept) or "forever"')
+    return seconds
+
+
 def boolean(value: object) -> bool:
-    """true or false."""
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
+    """true or false; as text too, for flags and the environment."""
+    for text_, truth in (("true", True), ("false", False)):
+        if value is truth or value == text_:
+            return truth
+    raise ValueError("must be true or false")
 
 
 def whole(least: int, most: int) -> Parser[int]:

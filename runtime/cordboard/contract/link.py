@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from .codec import DecodeError, decode, encode
 from .records import LedgerEntry
+from .transcript import Mark
 
 LINK_LINE = 512 * 1024
 """Bytes of one line; a longer one ends the link (an agent's metadata may be 256 KB)."""
@@ -372,12 +373,16 @@ class AgentSaid:
     """For the end of such a turn: what was said."""
     interrupted: bool = False
     """It was cut short."""
+    told: str = ""
+    """For the end of such a turn: what was told of it piece by piece, at most 4,096 characters."""
+    marks: tuple[Mark, ...] = ()
+    """Where in the turn's audio the pieces of `told` begin; empty: not known."""
 
 
 @_message
 @dataclass(frozen=True, slots=True)
 class TurnCut:
-    """The agent's socket closed in the middle of a turn: what it said so far, as its service told."""
+    """A turn was begun and never ended: what was said of it, as its service told; at the latest when the socket closes."""
 
     agent: str
     """Unit id."""
@@ -387,6 +392,8 @@ class TurnCut:
     """Text so far, at most 4,096 characters."""
     at: float = 0.0
     """Monotonic seconds."""
+    marks: tuple[Mark, ...] = ()
+    """Where in the turn's audio the pieces of `text` begin; empty: not known."""
 
 
 @_message

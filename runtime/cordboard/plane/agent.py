@@ -14,6 +14,7 @@ from cordboard.media.chain import L16_16000, L16_24000, L16_44100, PCMU_8000, Fo
 
 from .cord import WAIT_FOR_ROUTE, Cord
 from .ledger import Reason
+from .spoken import Spoken
 
 FORMS: dict[str, Format] = {
     "mulaw_8000": PCMU_8000,
@@ -39,9 +40,6 @@ MESSAGE_RATE = 50.0
 
 MESSAGE_BURST = 100.0
 """Messages at once."""
-
-MAX_TEXT = 4096
-"""Characters kept of a turn's text: five minutes of speech."""
 
 MAX_TURN_ID = 64
 """Characters kept of a turn's id: it stands in the ledger; those seen are numbers and UUIDs."""
@@ -75,8 +73,8 @@ class Agent:
         self.ear: Cord | None = None
         """What it is fed: the cord from a leg."""
         self.turn = ""
-        self.text = ""
-        """What the service says it has spoken of the open turn."""
+        self.spoken = Spoken()
+        """The open turn's text and where it stands in its audio."""
         self.turn_over = True
         self.speaking = False
         self.last_audio = 0.0
@@ -109,6 +107,7 @@ class Agent:
 
     def said(self, audio: bytes, now: float) -> bool:
         """Audio came; True when it is the first after a pause."""
+        self.spoken.audio(len(audio) // self.form.bytes_per_sample, self.form.rate, now)
         if self.cord is None:
             self.cord = Cord(self.unit, "", self.form)
         if not self.cord.sink:
@@ -144,7 +143,7 @@ class Agent:
 
     def turn_event(self, kind: Literal["started", "ended"], turn: str, now: float) -> None:
         """A turn of the assistant began or is over."""
-        self.text = ""
+        self.spoken.begin(is_open=kind == "started")
         if kind == "started":
             self.turn = turn[:MAX_TURN_ID]
             self._turn_began = now
@@ -159,10 +158,6 @@ class Agent:
             return False
         self._allowance -= 1
         return True
-
-    def text_delta(self, text: str) -> None:
-        """More of the open turn's text."""
-        self.text = (self.text + text)[:MAX_TEXT]
 
     def over(self, now: float, since: float) -> bool:
         """Its turn is over and heard; without `turn_ended`: nothing came for a while, `since` included."""

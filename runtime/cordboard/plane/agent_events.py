@@ -7,9 +7,10 @@ from cordboard.agents import events
 from cordboard.contract import link
 
 from . import effects
-from .agent import MAX_TEXT, MESSAGE_RATE, Agent
+from .agent import MESSAGE_RATE, Agent
 from .board import Board
 from .cord import FLOOD_SECONDS
+from .spoken import MAX_TEXT
 
 if TYPE_CHECKING:
     from .agents import Agents
@@ -84,12 +85,14 @@ class AgentEvents:
                 self._tell_control(agent, "agent.transfer", event.data, at)
             case events.TurnStarted():
                 if event.role == "assistant":
+                    self._cut(agent, at)  # one that its service never ended
                     agent.turn_event("started", event.id, at)
                 self._tell_control(agent, "agent.turn_started", event.data, at, role=event.role, turn=agent.turn)
             case events.TurnEnded():
+                turn: dict[str, Any] = {"role": event.role, "turn": agent.turn, "text": event.text[:MAX_TEXT]}
                 if event.role == "assistant":
+                    turn |= {"told": agent.spoken.text, "marks": agent.spoken.marks()}
                     agent.turn_event("ended", event.id, at)
-                turn = {"role": event.role, "turn": agent.turn, "text": event.text[:MAX_TEXT]}
                 interrupted = event.interrupted
                 self._tell_control(agent, "agent.turn_ended", event.data, at, **turn, interrupted=interrupted)
             case events.ToolCall():
@@ -97,7 +100,7 @@ class AgentEvents:
                 call["expects_response"] = event.expects_response
                 self._tell_control(agent, "agent.tool_call", call, at)
             case events.TextDelta():
-                agent.text_delta(event.text)  # not told word by word: the text stands in turn_ended
+                agent.spoken.delta(event.text, at)  # not told word by word: the text stands in turn_ended
             case events.ErrorMessage():
                 data = {"message": event.message, "fatal": event.fatal, **event.data}
                 self._tell_control(agent, "agent.websocket_error", data, at)
@@ -115,6 +118,12 @@ class AgentEvents:
             return
         self._board.send(link.AgentSaid(agent.unit, type_, data, at, **turn))
 
+    def _cut(self, agent: Agent, at: float) -> None:
+        """The open turn has no end of its own."""
+        spoken = agent.spoken
+        if spoken.is_open or spoken.text:
+            self._board.send(link.TurnCut(agent.unit, agent.turn, spoken.text, at, spoken.marks()))
+
     def _closed(self, agent: Agent, event: events.Closed, now: float) -> None:
         board = self._board
         self.flush(agent, now)
@@ -123,7 +132,6 @@ class AgentEvents:
         board.fail(agent.opening, "connect_failed", problem)
         board.fail(agent.starting, "not_acked", problem)
         agent.opening = agent.starting = None
-        if agent.text:
-            board.send(link.TurnCut(agent.unit, agent.turn, agent.text, now))
+        self._cut(agent, now)
         self._agents.drop(agent, now)
         board.send(link.AgentGone(agent.unit, event.code, event.reason, event.by, event.expected))

@@ -118,7 +118,7 @@ class Cord:
         lost = max(0, len(data) - room)
         if lost:
             data = data[: max(0, room)]
-            self._ledger.discard(lost // self._width, entry, "overflow")
+            self._ledger.discard(lost // self._width, entry, "overflow", newest=True)
         if data:
             self._queue.append(_Chunk(data, entry, now))
             self._bytes += len(data)
@@ -129,7 +129,7 @@ class Cord:
         entry = self._ledger.turn(turn)
         samples = len(data) // self._width
         self._ledger.receive(samples, entry)
-        self._ledger.discard(samples, entry, reason)
+        self._ledger.discard(samples, entry, reason, newest=True)
 
     def ready(self, now: float) -> bool:
         """A frame is there, or a last part that nothing will complete."""

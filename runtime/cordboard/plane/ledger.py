@@ -8,7 +8,7 @@ transcripts, recordings and barge-in times read it. The identity is
 where `queued` is measured from the queue, never derived, so that a lost sample shows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from cordboard.contract.records import LedgerEntry
@@ -18,6 +18,9 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MAX_TURNS = 500
 """Turns kept per cord: a turn every 4 s for half an hour; later ones are counted in the totals only."""
+
+MAX_GAPS = 32
+"""Pieces of a turn that were dropped, kept with their place; digits and holds make one each, a clear makes one."""
 
 
 class LedgerError(AssertionError):
@@ -33,6 +36,32 @@ class Turn:
     sent: int = 0
     cleared: int = 0
     discarded: int = 0
+    lost: int = 0
+    """Of the discarded, what was dropped as it came, behind what waits."""
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """(place in the turn, samples) of what was dropped from the front of the queue."""
+    lost_gaps: list[tuple[int, int]] = field(default_factory=list)
+    """The same of what was dropped as it came."""
+
+    def drop_first(self, samples: int) -> None:
+        """What waits first is dropped; call it before it is counted."""
+        place = self.sent + self.cleared + self.discarded - self.lost
+        for at, size in self.lost_gaps:
+            if at <= place:
+                place += size
+        _add_gap(self.gaps, place, samples)
+
+    def drop_newest(self, samples: int) -> None:
+        """What came last is dropped; call it before it is counted as discarded."""
+        _add_gap(self.lost_gaps, self.received - samples, samples)
+        self.lost += samples
+
+
+def _add_gap(gaps: list[tuple[int, int]], place: int, samples: int) -> None:
+    if gaps and sum(gaps[-1]) == place:
+        gaps[-1] = gaps[-1][0], gaps[-1][1] + samples
+    elif len(gaps) < MAX_GAPS:
+        gaps.append((place, samples))
 
 
 class Ledger:
@@ -53,8 +82,10 @@ class Ledger:
 
     def turn(self, turn_id: str) -> Turn:
         """The turn to which samples now belong."""
-        if not self.turns or (self.turns[-1].id != turn_id and len(self.turns) < MAX_TURNS):
-            self.turns.append(Turn(turn_id))
+        if len(self.turns) > MAX_TURNS:
+            turn_id = ""
+        if not self.turns or self.turns[-1].id != turn_id:
+            self.turns.append(Turn(turn_id if len(self.turns) < MAX_TURNS else ""))
         return self.turns[-1]
 
     def receive(self, samples: int, turn: Turn) -> None:
@@ -68,13 +99,18 @@ class Ledger:
         turn.sent += samples
 
     def clear(self, samples: int, turn: Turn) -> None:
-        """Samples were dropped by clear."""
+        """Samples that waited first were dropped by clear."""
+        turn.drop_first(samples)
         self.cleared += samples
         turn.cleared += samples
 
-    def discard(self, samples: int, turn: Turn, reason: Reason) -> None:
-        """Samples were dropped for another reason."""
+    def discard(self, samples: int, turn: Turn, reason: Reason, *, newest: bool = False) -> None:
+        """Samples were dropped for another reason: those that waited first, or the `newest` as they came."""
         if samples:
+            if newest:
+                turn.drop_newest(samples)
+            else:
+                turn.drop_first(samples)
             self.discarded[reason] = self.discarded.get(reason, 0) + samples
             turn.discarded += samples
 
@@ -91,7 +127,13 @@ class Ledger:
             queued=queued,
             padded=self.padded,
             turns=tuple(
-                {"id": t.id, "received": t.received, "sent": t.sent, "cleared": t.cleared}
+                {
+                    "id": t.id,
+                    "received": t.received,
+                    "sent": t.sent,
+                    "cleared": t.cleared,
+                    **({"gaps": [list(gap) for gap in gaps]} if (gaps := sorted(t.gaps + t.lost_gaps)) else {}),
+                }
                 for t in self.turns
                 if t.id and t.received
             ),

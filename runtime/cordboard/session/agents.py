@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TOKEN_TIMEOUT = 3.0
 """Seconds for an access token: the socket has to open in what is left of create's five (DESIGN §4)."""
 
+WORDS = frozenset({"agent.turn_started", "agent.turn_ended"})
+"""Events that carry what was said: with transcripts off they stand in the timeline without their data."""
+
 
 class Agents:
     """All agents of one session."""
@@ -230,9 +233,13 @@ class Agents:
         if agent is None:
             return
         data = dict(message.data)
-        self._transcribe(agent, message)
         type_ = message.type if message.type in EVENTS else "agent.unknown"
-        noted = {"data": "private"} if agent.privacy else None
+        private = agent.privacy
+        if self._private(agent):
+            private = private or type_ in WORDS
+        else:
+            self._transcribe(agent, message)
+        noted = {"data": "private"} if private else None
         self._session.post(type_, AgentEvent(data), now, target=agent.name, at=message.at, noted=noted)
 
     def gone(self, message: link.AgentGone, now: float) -> None:
@@ -259,20 +266,45 @@ class Agents:
         self._session.post(message.type, MediaChange(*names), now, target=names[0])
 
     def cut(self, message: link.TurnCut) -> None:
-        """The socket closed in the middle of a turn."""
+        """A turn that its service never ended."""
         agent = self.by_unit(message.agent)
-        if agent is not None and not agent.privacy:
-            self._session.transcript.turn_ended(agent.unit, agent.name, message.turn, message.text, True, message.at)
+        if agent is not None and not self._private(agent):
+            self._session.transcript.turn_ended(
+                agent.unit,
+                agent.name,
+                message.turn,
+                text=message.text,
+                told=message.text,
+                marks=message.marks,
+                cut=True,
+                at=message.at,
+            )
+
+    def _private(self, agent: Agent) -> bool:
+        """Its words reach its handler alone."""
+        return agent.privacy or not self._session.services.config.transcribes
 
     def _transcribe(self, agent: Agent, message: link.AgentSaid) -> None:
-        if message.role != "assistant" or agent.privacy:
-            return
-        if message.type == "agent.turn_started":
-            self._session.transcript.turn_started(agent.unit, message.turn, message.at)
-        else:
-            self._session.transcript.turn_ended(
-                agent.unit, agent.name, message.turn, message.text, message.interrupted, message.at
-            )
+        transcript = self._session.transcript
+        match message.type, message.role:
+            case "agent.turn_started", "assistant":
+                transcript.turn_started(agent.unit, message.turn, message.at)
+            case "agent.turn_ended", "assistant":
+                transcript.turn_ended(
+                    agent.unit,
+                    agent.name,
+                    message.turn,
+                    text=message.text,
+                    told=message.told,
+                    marks=message.marks,
+                    cut=message.interrupted,
+                    at=message.at,
+                )
+            case "agent.turn_started", "user":
+                transcript.user_started(agent.unit, message.at)
+            case "agent.turn_ended", "user":
+                name = self._session.legs.cords.source_of(agent.unit).partition("/")[2]
+                transcript.user_ended(agent.unit, name, message.text, message.at)
 
     # --- parts
 

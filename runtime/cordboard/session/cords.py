@@ -88,6 +88,10 @@ class Cords:
         sinks = (self._legs.by_unit(sink) for sink, src in self._routes.items() if src == source)
         return next((leg for leg in sinks if leg is not None and leg.live and leg.hangup_pending), None)
 
+    def source_of(self, sink: str) -> str:
+        """The unit that `sink` hears; empty: nobody."""
+        return self._routes.get(sink, "")
+
     def bridged(self, leg: Leg) -> bool:
         """It hears somebody."""
         return leg.unit in self._routes

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
+from cordboard.contract.transcript import TranscriptEntry
 
 Address: TypeAlias = tuple[str, int]
 
@@ -119,12 +120,14 @@ class WriteTimeline:
 
 @dataclass(frozen=True, slots=True)
 class WriteTranscript:
-    """Append a line to a session's transcript."""
+    """Append an utterance to a session's transcript."""
 
     session: str
     """Session id."""
+    entry: TranscriptEntry
+    """Already redacted."""
     text: str
-    """One line."""
+    """The same as a line for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from typing import Any
 
 from cordboard.config.model import Route
 from cordboard.contract import link
-from cordboard.contract.codec import encode
+from cordboard.contract.codec import decode, encode
 from cordboard.contract.commands import Command
 from cordboard.contract.events import EVENTS, CommandFailed, Event, RecordEvent
 from cordboard.contract.records import LedgerEntry, ObjectRecord, Reply
 from cordboard.contract.release import Release
+from cordboard.contract.transcript import TranscriptEntry
 
 from .agents import Agents
 from .control_url import Bucket
@@ -29,7 +30,7 @@ from .services import Services
 from .steps import Step
 from .timeline import Redactor, Timeline
 from .timers import Timer
-from .transcript import Transcript
+from .transcript import Transcript, line_of
 from .turn import Posted, Turns
 
 MAX_MAILBOX = 200
@@ -295,8 +296,12 @@ class Session:
 
     def write_transcript(self, ledger: tuple[LedgerEntry, ...]) -> None:
         """The whole transcript, now that the ledger is known."""
-        for line in self.transcript.lines(ledger):
-            self.services.emit(WriteTranscript(self.id, self.redactor.text(line)))
+        if not self.services.config.transcribes:
+            return
+        callers = {leg.name for leg in self.legs.all() if leg.incoming}
+        for entry in self.transcript.entries(ledger, callers):
+            clean = decode(TranscriptEntry, self.redactor.value(encode(entry)))
+            self.services.emit(WriteTranscript(self.id, clean, line_of(clean)))
 
     # --- the end
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from cordboard.config.model import Config
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
+from cordboard.contract.transcript import TranscriptEntry
 from cordboard.hosts.errors import FunctionError, FunctionTimeout
 from cordboard.session import effects
 from cordboard.session.engine import ControlEngine
@@ -52,6 +53,7 @@ class SimulatedSession:
     """session.state after the last event."""
     timeline: list[TimelineEntry] = field(default_factory=list)
     transcript: list[str] = field(default_factory=list)
+    utterances: list[TranscriptEntry] = field(default_factory=list)
     ended: list[CallEnded] = field(default_factory=list)
     """Its records: one, when it is over."""
     ended_at: float = 0.0
@@ -301,7 +303,8 @@ class SimulatedEdge:
             case effects.WriteTimeline(session, entry):
                 self.sessions[session].timeline.append(entry)
                 world.record("timeline", repr(entry).encode())
-            case effects.WriteTranscript(session, text):
+            case effects.WriteTranscript(session, entry, text):
+                self.sessions[session].utterances.append(entry)
                 self.sessions[session].transcript.append(text)
             case effects.SessionBegan(session, facts):
                 plane_index = int(facts["plane"])

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from cordboard.contract.codec import encode
 from cordboard.contract.records import CallEnded, TimelineEntry
+from cordboard.contract.transcript import TranscriptEntry
 from cordboard.edge.atomic import FILE_MODE, private_directory, write_atomic, write_json
 from cordboard.edge.data_dir import RAW_SUFFIX, DataDir
 
@@ -54,8 +55,9 @@ class CallFiles:
         line = json.dumps(encode(entry), ensure_ascii=False, separators=(",", ":"))
         self._append(session, "timeline.jsonl", line)
 
-    def transcript(self, session: str, text: str) -> None:
-        """Append a line to `transcript.txt`."""
+    def transcript(self, session: str, entry: TranscriptEntry, text: str) -> None:
+        """Append an utterance to `transcript.jsonl`, and as a line for people to `transcript.txt`."""
+        self._append(session, "transcript.jsonl", json.dumps(encode(entry), ensure_ascii=False, separators=(",", ":")))
         self._append(session, "transcript.txt", text.replace("\n", " "))
 
     def ended(self, record: CallEnded, recordings: tuple[Mapping[str, Any], ...]) -> None:
@@ -64,7 +66,7 @@ class CallFiles:
         A call of a former life waits for `end_former_lives`: its files still lack what a plane may be writing.
         """
         session = record.session
-        for name in ("timeline.jsonl", "transcript.txt"):
+        for name in ("timeline.jsonl", "transcript.jsonl", "transcript.txt"):
             handle = self._open.pop((session, name), None)
             if handle is not None:
                 os.close(handle)

@@ -269,8 +269,8 @@ class ControlProcess:
             case WriteTimeline(session, entry):
                 around.metrics.timeline(session, entry)
                 around.calls.timeline(session, entry)
-            case WriteTranscript(session, text):
-                around.calls.transcript(session, text)
+            case WriteTranscript(session, entry, text):
+                around.calls.transcript(session, entry, text)
             case RetainRelease(release):
                 around.host.retain(release)
             case ReleaseDone(release):
