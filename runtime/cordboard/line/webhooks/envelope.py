@@ -23,8 +23,8 @@ def call_started(call: Mapping[str, Any], webhook_id: str, at: str) -> dict[str,
 def call_ended(call: Mapping[str, Any], webhook_id: str, at: str) -> dict[str, Any]:
     """A call's end: call_failed where its `status` is `failed`, else call_completed."""
     type_ = "call_failed" if call.get("status") == "failed" else "call_completed"
-    common = _common(type_, call["id"], call["agent_id"], webhook_id, at)
     deprecated = {"end_reason": call.get("end_reason"), "body": list(call.get("transcript") or ())}
+    common = _common(type_, call["id"], call["agent_id"], webhook_id, at)
     return {**common, **deprecated, "call": dict(call)}
 
 
