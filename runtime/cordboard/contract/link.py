@@ -128,6 +128,41 @@ class LegInfoDigit:
 
 @_message
 @dataclass(frozen=True, slots=True)
+class LegGather:
+    """Keep a leg's digits from the agents and legs that hear it, and count them for a gather, from this moment on.
+
+    It is over within the tick of the digit that completes it, or by `LegGatherEnd`; another one takes its place.
+    """
+
+    leg: str
+    """Unit id."""
+    gather: str
+    """Identity of the gather, which its digits carry."""
+    max_digits: int
+    """So many complete it."""
+    finish_on: str = ""
+    """Keys that complete it, too."""
+    secret: bool = False
+    """Nobody hears the leg's peer meanwhile, its recording is silent: phones may send tones beside the events."""
+    confirm: str | None = None
+    """Done when in force."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class LegGatherEnd:
+    """Digits go their usual ways again; nothing happens where that gather is over."""
+
+    leg: str
+    """Unit id."""
+    gather: str
+    """Identity of the gather."""
+    confirm: str | None = None
+    """Done after its last digit."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
 class LegPlayout:
     """Say when what the leg hears of its agent has been heard out (DESIGN §1, at most 15 s)."""
 
@@ -281,6 +316,26 @@ class RecordBegin:
 
 @_message
 @dataclass(frozen=True, slots=True)
+class RecordPause:
+    """Both channels are silent from this moment on."""
+
+    recording: str
+    """Unit id."""
+    reason: str = ""
+    """For the timeline."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
+class RecordResume:
+    """The pause that control asked for is over."""
+
+    recording: str
+    """Unit id."""
+
+
+@_message
+@dataclass(frozen=True, slots=True)
 class RecordEnd:
     """Stop a recording."""
 
@@ -422,6 +477,10 @@ class LegDigit:
     """Unit id."""
     digit: str
     """One of 0-9 * # A-D."""
+    gather: str = ""
+    """The gather that it belongs to; nobody else was told. Empty: agents and legs that hear the leg were."""
+    last: bool = False
+    """It completed the gather."""
 
 
 @_message

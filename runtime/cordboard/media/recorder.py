@@ -45,7 +45,7 @@ class StereoTrack:
     """Two channels on one time line of samples, interleaved block by block.
 
     Putting a frame in is one append; all else happens in `flush`. Where two frames of a channel overlap the later
-    one is kept; where there is none stands silence.
+    one is kept; where there is none, and while it is muted, stands silence.
     """
 
     def __init__(self, form: Format = PCMU_8000) -> None:
@@ -62,6 +62,8 @@ class StereoTrack:
         """Samples that came after their place had been given out."""
         self.overflow = 0
         """Frames dropped because nobody flushed."""
+        self._mutes: list[tuple[int, int | None]] = []
+        """[begin, end) of what is silent and not flushed yet; None: it goes on."""
 
     def left(self, payload: bytes, at_sample: int) -> None:
         """A frame of the left channel that begins at `at_sample`."""
@@ -71,6 +73,21 @@ class StereoTrack:
         """A frame of the right channel that begins at `at_sample`."""
         self._put(self._right, payload, at_sample)
 
+    def mute(self, at_sample: int) -> None:
+        """Both channels are silent from that sample on, whatever frames say; what is flushed already stays."""
+        if not self.muted:
+            self._mutes.append((at_sample, None))
+
+    def unmute(self, at_sample: int) -> None:
+        """Both channels are heard again from that sample on."""
+        if self.muted:
+            self._mutes[-1] = self._mutes[-1][0], at_sample
+
+    @property
+    def muted(self) -> bool:
+        """`mute` was the last word."""
+        return bool(self._mutes) and self._mutes[-1][1] is None
+
     def flush(self, upto_sample: int) -> bytes:
         """The interleaved block from `flushed` to `upto_sample`; empty if that is past. Frames beyond it wait."""
         count = upto_sample - self.flushed
@@ -79,6 +96,9 @@ class StereoTrack:
         block = np.full((count, CHANNELS), self._silence, self._kind)
         self._left = self._lay(self._left, block[:, 0])
         self._right = self._lay(self._right, block[:, 1])
+        for begin, end in self._mutes:
+            block[max(0, begin - self.flushed) : count if end is None else max(0, end - self.flushed)] = self._silence
+        self._mutes = [mute for mute in self._mutes if mute[1] is None or mute[1] > upto_sample]
         self.flushed = upto_sample
         return block.tobytes()
 

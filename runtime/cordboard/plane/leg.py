@@ -19,7 +19,7 @@ from cordboard.media.rtp import RtpStream, parse
 from cordboard.media.tones import ToneSource
 
 from .cord import Cord
-from .digits import Digits
+from .digits import Digits, Gathered
 from .effects import Address, Packet
 from .pacing import FRAME, TICK
 from .recording import Recording
@@ -91,6 +91,7 @@ class Leg:
         self._dtmf_in = DtmfReceiver()
         self._dtmf_out: DtmfSender | None = None
         self._keys = Digits()
+        self.gathered = Gathered()
         self._voice = VoiceActivity(8000)
         self._voice_from: float | None = None
         self._voice_heard = now

@@ -36,6 +36,8 @@ class Legs:
             link.LegFallback: self._fallback,
             link.LegDigits: self._digits,
             link.LegInfoDigit: self._info_digit,
+            link.LegGather: self._gather,
+            link.LegGatherEnd: self._gather_end,
             link.Route: self._route,
             link.Unroute: self._unroute,
         }
@@ -157,6 +159,22 @@ class Legs:
         elif leg.info_digit(message.digit, now):
             self._digit(leg, message.digit, "info", now)
 
+    def _gather(self, message: link.LegGather, now: float) -> None:
+        leg = self._board.legs.get(message.leg)
+        if leg is None:
+            self._board.fail(message.confirm, "object_ended", "the leg is over")
+            return
+        leg.gathered.begin(message, now)
+        if message.secret:
+            self._recordings.withhold(leg, now)
+        self._board.done(message.confirm)
+
+    def _gather_end(self, message: link.LegGatherEnd, now: float) -> None:
+        leg = self._board.legs.get(message.leg)
+        if leg is not None:
+            leg.gathered.end(message.gather, now)
+        self._board.done(message.confirm)
+
     def _route(self, message: link.Route, now: float) -> None:
         try:
             self._board.switch.route(message.source, message.sink)
@@ -181,16 +199,19 @@ class Legs:
             leg.audible = True
             board.send(link.LegAudible(leg.unit))
         self._spoke(leg, leg.voice(frames, now))
+        withheld = leg.gathered.withheld(now)
         for agent in board.switch.agents_hearing(leg.unit):
-            if not leg.media.on_hold:
+            if not leg.media.on_hold and not withheld:
                 self._agents.hear(agent, frames, now)
             elif agent.ear is not None:  # it is fed silence
-                agent.ear.refuse(b"".join(frames), "", "hold")
+                agent.ear.refuse(b"".join(frames), "", "hold" if leg.media.on_hold else "dtmf")
         for cord in board.switch.cords_from_leg(leg.unit):
             sink = board.legs[cord.sink]
             for frame in frames:
                 if sink.holds:
                     cord.refuse(frame, "", "hold")
+                elif withheld:
+                    cord.refuse(frame, "", "dtmf")
                 elif sink.cord is not cord:
                     cord.refuse(frame, "", "unbridged")  # early media behind a source
                 else:
@@ -198,8 +219,11 @@ class Legs:
             board.kick(cord.sink, now)
 
     def _digit(self, leg: Leg, digit: str, method: str, now: float) -> None:
-        """A digit, counted once: to the agents and legs that hear the leg, and to control."""
-        self._board.send(link.LegDigit(leg.unit, digit))
+        """A digit, counted once: to control, and unless it is a gather's to the agents and legs that hear the leg."""
+        gather, last = leg.gathered.take(digit, now)
+        self._board.send(link.LegDigit(leg.unit, digit, gather, last))
+        if gather:
+            return
         for agent in self._board.switch.agents_hearing(leg.unit):
             self._agents.digit(agent, digit, method, now)
         for cord in self._board.switch.cords_from_leg(leg.unit):

@@ -31,10 +31,11 @@ class Recording:
         self._next_block = now + BLOCK
         self._place: int | None = None
         self._timestamp = 0
+        self._pauses: set[str] = set()
 
     def heard_from_peer(self, ulaw: bytes, timestamp: int, now: float) -> None:
         """A frame of the left channel; placed by RTP timestamp, kept near the time it arrived."""
-        arrived = round((now - self._start) * 8000)
+        arrived = self.position(now)
         place = arrived
         if self._place is not None:
             ahead = (timestamp - self._timestamp) & 0xFFFFFFFF
@@ -47,7 +48,27 @@ class Recording:
 
     def sent_to_peer(self, ulaw: bytes, at: float) -> None:
         """A frame of the right channel, at the moment its RTP timestamp stands for."""
-        self._track.right(ulaw, max(0, round((at - self._start) * 8000)))
+        self._track.right(ulaw, max(0, self.position(at)))
+
+    def pause(self, by: str, now: float) -> None:
+        """Silence in both channels from this moment on; `by` names who asks. Idempotent."""
+        self._pauses.add(by)
+        self._track.mute(self.position(now))
+
+    def resume(self, by: str, now: float) -> None:
+        """That one needs no silence any more; sound is recorded again where no other does. Idempotent."""
+        self._pauses.discard(by)
+        if not self._pauses:
+            self._track.unmute(self.position(now))
+
+    @property
+    def paused_by(self) -> frozenset[str]:
+        """Who wants silence; empty: sound is recorded."""
+        return frozenset(self._pauses)
+
+    def position(self, now: float) -> int:
+        """The sample of a moment."""
+        return round((now - self._start) * 8000)
 
     def upkeep(self, now: float) -> Effect | None:
         """The next block if it is due."""
@@ -71,7 +92,7 @@ class Recording:
         return self._track.flushed / 8000
 
     def _block(self, upto: float) -> Effect | None:
-        data = self._track.flush(round((upto - self._start) * 8000))
+        data = self._track.flush(self.position(upto))
         if self._head:
             data, self._head = self._head + data, b""
         return FileAppend(self.unit, self.path, data) if data else None
