@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from cordboard.agents.connection import SPOKEN_VERSIONS
@@ -166,7 +168,7 @@ def test_a_refusal_is_told() -> None:
     async def test() -> None:
         async with serving("[agents.a]\n") as server, connected(server, "nobody") as shell:
             response = await shell.until(HttpResponse)
-            assert (response.status, response.body) == (404, "no such agent\n")
+            assert (response.status, json.loads(response.body)["message"]) == (404, "no such agent")
             assert (await shell.until(Closed)).by == "error"
 
     run(test())

@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
@@ -61,6 +61,8 @@ class Connection(ServerConnection):
     """Notes when the client last sent anything, pings included, because pings keep a call alive (§1.2.5)."""
 
     heard_at = 0.0
+    admitted: Any = None
+    """What the handshake's check found out about the client."""
 
     def process_event(self, event: Any) -> None:
         """Called by the library for each frame, and for the handshake's request."""
@@ -83,8 +85,11 @@ class Call:
         record: CallRecord,
         rng: random.Random,
         service: wire.Wire | None = None,
+        preset: Callable[[wire.Start], wire.Start] = lambda start: start,
     ) -> None:
-        """`service` is the wire of the socket; by default Line's."""
+        """`service` is the wire of the socket; by default Line's. `preset` adds what the platform knows to a start."""
+        record.cancel = self.cancel
+        self._preset = preset
         self._socket = socket
         self._agent = agent
         self._studio = studio
@@ -164,14 +169,14 @@ class Call:
 
     async def _receive_start(self, message: dict[str, Any], group: asyncio.TaskGroup) -> None:
         self._record.note("in", message)
-        start = self._service.parse_start(message)
+        start = self._preset(self._service.parse_start(message))
         if "input_format" not in start.config:
             self._record.warn("start: config.input_format is missing; mulaw_8000 is assumed")
         record = self._record
         record.stream_id = start.stream_id or f"sid_{self._rng.getrandbits(64):016x}"
         record.input_format = start.input_format
         record.metadata = start.metadata
-        self._name_call()
+        self._name_call(start.metadata.get("agent_call_id"))
         record.begin()
         record.say("start: %s, metadata %s", start.input_format, ", ".join(map(repr, start.metadata)))
         form = FORMATS[start.input_format]
@@ -189,8 +194,13 @@ class Call:
         self._start = start
         group.create_task(self._act(start, self._speaker))
 
-    def _name_call(self) -> None:
-        self._record.call_id = f"ac_{self._rng.getrandbits(64):016x}"
+    def _name_call(self, planned: object = None) -> None:
+        """Give the call its id: that of an outbound call which was planned, or a new one."""
+        record = self._record
+        if record.observer is not None and record.observer.claim_call(self._agent.name, planned):
+            record.call_id = str(planned)
+        else:
+            record.call_id = f"ac_{self._rng.getrandbits(64):016x}"
 
     async def _take(self, received: dict[str, Any]) -> None:
         """Take a message of this wire's own form."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -38,6 +38,9 @@ log = logging.getLogger("cordboard.line")
 
 class CallObserver(Protocol):
     """Hears what becomes of calls. None of its methods waits or raises."""
+
+    def claim_call(self, agent_id: str, call_id: object) -> bool:
+        """Whether a first message's `agent_call_id` is that of a call that waits for its socket."""
 
     def call_started(self, record: CallRecord) -> None:
         """A first message was taken, or was wrong: then the end follows at once."""
@@ -102,6 +105,8 @@ class CallRecord:
     """Set when the socket is gone."""
     observer: CallObserver | None = None
     """Who hears of it."""
+    cancel: Callable[[], Awaitable[None]] | None = None
+    """Ends it for a third party."""
     begun_at: float | None = None
     """Wall clock of the call's start, seconds since 1970."""
     ended_at: float | None = None

@@ -2,7 +2,7 @@
 
 Follows reference cartesia-protocols §2; written apart from the client's side in `agents`. Translates between this wire
 and the Line wire's messages, in which a call speaks inside (§2.4). What §2 says is rejected, is rejected. Leaves out
-browser sessions made over REST with their `config_overrides`, and the end after 240 s without conversation, which one
+the end after 240 s without conversation, which one
 observer reports (§2.3).
 """
 
@@ -44,8 +44,17 @@ class ManagedWire:
     idle_seconds: Final = 120.0  # without a valid event of the client (§2.3)
     pings_count: Final = False
 
-    def __init__(self, agent: Agent, *, by_token: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        """`by_token`: the client showed a browser's token, not an API key. `clock` gives seconds."""
+    def __init__(
+        self,
+        agent: Agent,
+        *,
+        by_token: bool = False,
+        variables: Mapping[str, Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`by_token`: the client showed a browser's token, not an API key; `variables` are those of the token's
+        session. `clock` gives seconds."""
+        self._of_session = dict(variables or {})
         self.start_seconds: float | None = agent.start_seconds
         self._agent = agent
         self._by_token = by_token
@@ -85,15 +94,8 @@ class ManagedWire:
             raise WireFault("dynamic_variables is not an object", "invalid_dynamic_variables")
         if variables and self._by_token:
             raise WireFault("a browser's token cannot set dynamic variables", "dynamic_variables_not_allowed")
-        if len(variables) > MAX_VARIABLES:
-            raise WireFault(f"more than {MAX_VARIABLES} dynamic variables", "invalid_dynamic_variables")
-        for name, value in variables.items():
-            if _VARIABLE.fullmatch(name) is None or name.startswith(_RESERVED):
-                raise WireFault(f"dynamic variable {name[:80]!r}: the name is not allowed", "invalid_dynamic_variables")
-            if not isinstance(value, str | int | float):
-                raise WireFault(
-                    f"dynamic variable {name!r}: neither string, number nor boolean", "invalid_dynamic_variables"
-                )
+        check_variables(variables)
+        variables = {**self._of_session, **variables}
         if missing := [name for name in self._agent.variables if name not in variables]:
             raise WireFault(f"missing: {', '.join(missing)}", "missing_dynamic_variables")
         return variables
@@ -195,6 +197,19 @@ class ManagedWire:
             "end_time": self._time(),
             "tool_calls": tool_calls,
         }
+
+
+def check_variables(variables: Mapping[str, Any]) -> None:
+    """Check a session's dynamic variables (§2.2); raise `WireFault`."""
+    if len(variables) > MAX_VARIABLES:
+        raise WireFault(f"more than {MAX_VARIABLES} dynamic variables", "invalid_dynamic_variables")
+    for name, value in variables.items():
+        if _VARIABLE.fullmatch(name) is None or name.startswith(_RESERVED):
+            raise WireFault(f"dynamic variable {name[:80]!r}: the name is not allowed", "invalid_dynamic_variables")
+        if not isinstance(value, str | int | float):
+            raise WireFault(
+                f"dynamic variable {name!r}: neither string, number nor boolean", "invalid_dynamic_variables"
+            )
 
 
 def _only(message: Message, known: set[str], where: str) -> None:

@@ -100,9 +100,12 @@ class HarnessCall(Call):
         harness: Harness,
         api_base_url: str,
         service: wire.Wire | None = None,
+        preset: Callable[[wire.Start], wire.Start] = lambda start: start,
+        agent_token: str | None = None,
     ) -> None:
-        """`api_base_url` is where a program's calls of the service's API are to go."""
-        super().__init__(socket, agent, studio, record, rng, service)
+        """`api_base_url` is where a program's calls of the service's API are to go, and `agent_token` opens it."""
+        super().__init__(socket, agent, studio, record, rng, service, preset)
+        self._agent_token = agent_token
         self._harness = harness
         self._api = api_base_url
         self._link: AgentLink | None = None
@@ -281,7 +284,9 @@ class HarnessCall(Call):
         try:
             self._link = link
             if opening.wants_start:
-                self._pass_on(messages.start(caller, {**start.metadata, **opening.metadata}, self._api))
+                self._pass_on(
+                    messages.start(caller, {**start.metadata, **opening.metadata}, self._api, self._agent_token)
+                )
             await self._acknowledge(start)
             async with asyncio.TaskGroup() as group:
                 self._group = group

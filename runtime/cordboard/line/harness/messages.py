@@ -299,8 +299,8 @@ def _is_target(path: str) -> bool:
 # Sending
 
 
-def start(caller: Caller, metadata: Message, api_base_url: str) -> Message:
-    """The first message of the WebSocket (§3.2). There is no `agent_token`: nothing behind it is served."""
+def start(caller: Caller, metadata: Message, api_base_url: str, agent_token: str | None = None) -> Message:
+    """The first message of the WebSocket (§3.2). `agent_token` opens the knowledge base, where one is served."""
     return {
         "type": "start",
         "call_id": caller.call_id,
@@ -309,7 +309,7 @@ def start(caller: Caller, metadata: Message, api_base_url: str) -> Message:
         "agent_call_id": caller.agent_call_id,
         "agent": dict(caller.agent),
         "metadata": dict(metadata),
-        "agent_token": None,
+        "agent_token": agent_token,
         "api_base_url": api_base_url,
     }
 

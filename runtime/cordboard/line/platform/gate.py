@@ -42,15 +42,17 @@ class Credentials(NamedTuple):
 
     bearer: str = ""
     """`Authorization: Bearer`."""
-    api_key: str = ""
-    """`X-API-Key`, or `api_key` of the query."""
+    header_key: str = ""
+    """`X-API-Key`."""
     access_token: str = ""
     """`access_token` of the query."""
+    query_key: str = ""
+    """`api_key` of the query."""
 
     @property
     def first(self) -> str:
         """The one that counts."""
-        return self.bearer or self.api_key or self.access_token
+        return self.bearer or self.header_key or self.access_token or self.query_key
 
 
 def credentials(header: Callable[[str], str], query: Mapping[str, list[str]]) -> Credentials:
@@ -58,8 +60,9 @@ def credentials(header: Callable[[str], str], query: Mapping[str, list[str]]) ->
     scheme, _, token = header("Authorization").partition(" ")
     return Credentials(
         token.strip() if scheme.lower() == "bearer" else "",
-        header("X-API-Key") or query.get("api_key", [""])[0],
+        header("X-API-Key"),
         query.get("access_token", [""])[0],
+        query.get("api_key", [""])[0],
     )
 
 
