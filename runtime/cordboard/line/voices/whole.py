@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from cordboard.line.voices.timing import word_times
@@ -25,7 +27,7 @@ CHUNK = 1 << 16
 """Bytes read from a program at a time."""
 
 KILL_TIMEOUT = 1.0
-"""Seconds for a killed program to be gone: a child of its own may hold its pipes."""
+"""Seconds for a killed program to be gone: a child that left its group may hold its pipes."""
 
 
 class WholeReading:
@@ -65,6 +67,7 @@ async def run_program(command: Sequence[str], text: str) -> bytes:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a group of its own, which is killed whole
         )
     except OSError as exc:
         raise VoiceFailed(f"{command[0]}: {exc.strerror or exc}") from exc
@@ -79,9 +82,11 @@ async def run_program(command: Sequence[str], text: str) -> bytes:
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            with contextlib.suppress(TimeoutError):
+                os.killpg(process.pid, signal.SIGKILL)
+            try:
                 await asyncio.wait_for(process.wait(), KILL_TIMEOUT)
+            except TimeoutError:
+                process._transport.close()  # type: ignore[attr-defined]  # asyncio offers no other way
     if process.returncode != 0:
         raise VoiceFailed(f"the program ended with {process.returncode}{complaint and ': '}{complaint}")
     return output
