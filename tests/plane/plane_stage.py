@@ -158,6 +158,10 @@ class Stage:
     services: dict[str, Service] = field(default_factory=dict)
     service: Callable[[], Service] = Service
     """Makes the service of a new agent."""
+    sounds: dict[str, bytes] = field(default_factory=dict)
+    """Files of prepared sounds; a path that is not here cannot be read."""
+    loads: list[str] = field(default_factory=list)
+    """Paths that were read."""
 
     def __post_init__(self) -> None:
         self._next_port = 20000
@@ -214,6 +218,12 @@ class Stage:
                     self.services[agent].receive(data)
             case effects.AgentDisconnect(agent):
                 self.disconnected.append(agent)
+            case effects.LoadSound(path):
+                self.loads.append(path)
+                if path in self.sounds:
+                    self.engine.sound_loaded(path, self.sounds[path], self.now)
+                else:
+                    self.engine.sound_failed(path, "no such file", self.now)
             case effects.FileAppend(_, path, data):
                 self.files.setdefault(path, bytearray()).extend(data)
                 self.blocks.append((self.now, len(data)))
@@ -297,6 +307,17 @@ class Stage:
             self.tell(link.Route(unit, heard_by))
         self.tell(link.AgentBegin(unit, confirm=f"begin-{unit}"))
         return self.services[unit]
+
+    def player(self, unit: str, sound: bytes, *, over: str = "", heard_by: str = "", **fields: Any) -> str:
+        """A player of a sound, with its listener."""
+        path = f"/cache/{len(self.sounds)}"
+        self.sounds[path] = sound
+        self.tell(link.SoundOpen(unit, path, **fields, confirm=f"load-{unit}"))
+        if over:
+            self.tell(link.PlayOver(unit, over))
+        if heard_by:
+            self.tell(link.Route(unit, heard_by))
+        return unit
 
     # --- what was told
 

@@ -102,8 +102,6 @@ def test_a_member_emits_its_command(what: Act, type_: str, target: str | None, a
 
 
 MISSING: list[Act] = [
-    lambda s: caller(s).say("x"),
-    lambda s: caller(s).start_playback("x"),
     lambda s: caller(s).gather("x"),
     lambda s: caller(s).send_message("x"),
     lambda s: caller(s).send_info("text/plain", "x"),
@@ -114,8 +112,6 @@ MISSING: list[Act] = [
     lambda s: s.control_url(verbs=["x"]),
     lambda s: VoxEngine.transfer(caller(s), "+1"),
     lambda s: VoxEngine.call_user("u", name="n"),
-    lambda s: VoxEngine.create_url_player("u", name="n"),
-    lambda s: VoxEngine.create_tts_player("u", name="n"),
 ]
 
 

@@ -26,6 +26,7 @@ from cordboard.config.model import (
     Http,
     Limits,
     Log,
+    Media,
     MetricsHttp,
     Outbound,
     Privacy,
@@ -37,6 +38,7 @@ from cordboard.config.model import (
     SecretRef,
     Setting,
     Sip,
+    Speech,
     Storage,
     Trunk,
     Webhooks,
@@ -51,6 +53,7 @@ _ARRAYS: Final = ("trunks", "routes", "outbound")
 _HOSTS: Final[tuple[Literal["in_process", "workers"], ...]] = ("in_process", "workers")
 _ACCEPT: Final[tuple[Literal["trunks", "any"], ...]] = ("trunks", "any")
 _BACKENDS: Final[tuple[Literal["sqlite"], ...]] = ("sqlite",)
+_ENGINES: Final[tuple[Literal["espeak-ng", "sonic"], ...]] = ("espeak-ng", "sonic")
 _MODES: Final[tuple[Literal["off", "scenario", "all"], ...]] = ("off", "scenario", "all")
 _FORMATS: Final[tuple[Literal["text", "json"], ...]] = ("text", "json")
 _LEVELS: Final[tuple[Literal["debug", "info", "warning", "error"], ...]] = ("debug", "info", "warning", "error")
@@ -136,9 +139,21 @@ class _Reader:
                     access_token=self._take("agents.cartesia.access_token", values.boolean, False),
                 )
             ),
+            speech=Speech(
+                engine=self._take("speech.engine", values.one_of(_ENGINES), "espeak-ng"),
+                voice=self._take("speech.voice", values.voice, "en"),
+                model=self._take("speech.model", values.text, "sonic-3"),
+                language=self._take("speech.language", values.text, ""),
+                api_key=self._take("speech.api_key", _optional(values.secret_ref), None),
+            ),
+            media=Media(prompts=self._take_path("media.prompts", "prompts")),
             webhooks=Webhooks(CartesiaReceiver(self._webhook_secrets("webhooks.cartesia"))),
             storage=Storage(self._take("storage.backend", values.one_of(_BACKENDS), "sqlite")),
-            recording=Recording(self._take("recording.mode", values.one_of(_MODES), "scenario")),
+            recording=Recording(
+                mode=self._take("recording.mode", values.one_of(_MODES), "scenario"),
+                announce=self._take("recording.announce", values.prompt, ""),
+                required_for=self._take("recording.required_for", values.list_of(values.pattern), []),
+            ),
             retention=Retention(
                 recordings=self._take("retention.recordings", values.retention, "30d"),
                 transcripts=self._take("retention.transcripts", values.retention, "30d"),
@@ -286,6 +301,8 @@ class _Reader:
             more = f"{config.functions.spare} are more than functions.max_workers, {config.functions.max_workers}"
             raise self._error("functions.spare", more, "keep fewer spare workers, or allow more workers")
         self._check_retention(config.retention)
+        if config.speech.engine == "sonic" and config.speech.api_key is None:
+            raise self._error("speech.api_key", "is missing for sonic", 'add api_key = {secret = "CARTESIA_API_KEY"}')
         for index, outbound in enumerate(config.outbound):
             if config.trunk(outbound.trunk).uri is None:
                 raise self._error(f"outbound[{index}].trunk", f"{outbound.trunk!r} has no uri", "add uri to the trunk")

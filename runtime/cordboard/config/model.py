@@ -208,6 +208,30 @@ class Agents:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """[speech]: who speaks the texts of say, create_tts_player and prompts."""
+
+    engine: Literal["espeak-ng", "sonic"]
+    """espeak-ng: the program of that name, on this machine; sonic: Cartesia's service."""
+    voice: str
+    """A voice of the engine; a handler may name another."""
+    model: str
+    """sonic: model_id."""
+    language: str
+    """sonic: of the texts; empty: as the model has it."""
+    api_key: SecretRef | None
+    """sonic: the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """[media]"""
+
+    prompts: Path
+    """Folder of the sound files that scenarios may play."""
+
+
+@dataclass(frozen=True, slots=True)
 class CartesiaReceiver:
     """[webhooks.cartesia]"""
 
@@ -237,6 +261,11 @@ class Recording:
 
     mode: Literal["off", "scenario", "all"]
     """off: never; scenario: where it calls record(); all: every call."""
+    announce: str
+    """Text, or WAV file, that is heard out before a recording begins; empty: none."""
+    required_for: tuple[str, ...]
+    """Patterns of the numbers at the other end for which it is needed; empty: for all. A number that is not shown, or
+    cannot be read, always needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +348,10 @@ class Config:
     """[functions]"""
     agents: Agents
     """[agents]"""
+    speech: Speech
+    """[speech]"""
+    media: Media
+    """[media]"""
     webhooks: Webhooks
     """[webhooks]"""
     storage: Storage

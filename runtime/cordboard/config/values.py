@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from cordboard.config.model import Endpoint, PortRange, SecretRef
 from cordboard.config.numbers import compile_pattern
+from cordboard.contract.codec import DecodeError
+from cordboard.contract.commands import MAX_SPOKEN, Sound
 
 CODECS: Final = ("PCMA", "PCMU", "G722")  # what media speaks on RTP
 LEAST_RETENTION: Final = 3_600.0  # seconds; the sweeper comes once an hour
@@ -20,6 +22,7 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h|d)")
 _HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_VOICE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 _REFERENCES: Final[tuple[Literal["secret", "env", "file"], ...]] = ("secret", "env", "file")
 
 T = TypeVar("T")
@@ -43,11 +46,30 @@ def text(value: object) -> str:
     return value
 
 
+def prompt(value: object) -> str:
+    """What is said or played: a text, or a URL or path that ends in .wav; empty for nothing."""
+    found = text(value)
+    if found:
+        try:
+            Sound.of(found)
+        except DecodeError as error:
+            raise ValueError(f"{error}; write up to {MAX_SPOKEN} characters, or the path of a WAV file") from None
+    return found
+
+
 def name(value: object) -> str:
     """A name of a trunk or scenario."""
     found = text(value)
     if not _NAME.fullmatch(found):
         raise ValueError(f"{found!r} is no name; use up to 64 letters, digits, - _ and .")
+    return found
+
+
+def voice(value: object) -> str:
+    """A voice of an engine of speech; never an option of a program."""
+    found = text(value)
+    if not _VOICE.fullmatch(found):
+        raise ValueError(f"{found!r} is no voice; use up to 64 letters, digits and _ . + -, as en-gb or a voice's id")
     return found
 
 

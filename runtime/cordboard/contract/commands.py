@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,19 @@ MAX_TOOL_RESULT = 4_096
 """Bytes of a tool's result as text (Cartesia's Managed wire; more becomes the error result_too_large there, too)."""
 MAX_TOOL_CALL_ID = 256
 """Characters of the id of a tool's call (Cartesia's Managed wire)."""
+MAX_SPOKEN = 1_500
+"""Characters of one text to speak (VoxEngine's limit of `say` and `createTTSPlayer`, reference voxengine §3.1)."""
+MAX_URL = 2_048
+"""Characters of a sound's URL or path: what browsers and proxies take, too."""
+MAX_TONE_SCRIPT = 512
+"""Characters of a ToneScript: the longest national tone has a tenth."""
+PROGRESS_TONES: Mapping[str, str] = {"US": "440@-19,480@-19;*(2/4/1+2)", "RU": "425@-19;*(1/4/1)"}
+"""Country → its ringback as a ToneScript (ITU-T E.180)."""
+MAX_OFFSET = 3_600.0
+"""Seconds from a sound's start or end to a marker; sounds are shorter (`media.prompt`)."""
+
+_VOICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+"""Voices: espeak-ng's (`en-gb+f2`) and Sonic's ids; never an option of a program."""
 
 
 def _command(*types: str) -> Callable[[Kind], Kind]:
@@ -282,9 +296,88 @@ class SessionTerminate:
     """End the session; waits for hang-ups after playout."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Something to be heard; the edge makes it ready before anybody hears it."""
+
+    kind: Literal["text", "url", "tones"]
+    """text: spoken by [speech]; url: http(s) URL, or path below [media] prompts; tones: a ToneScript."""
+    content: str
+    """The text, the URL or path, or the script."""
+    voice: str | None = None
+    """text: a voice of the engine of [speech]; None: its own."""
+
+    def __post_init__(self) -> None:
+        limit = {"text": MAX_SPOKEN, "url": MAX_URL, "tones": MAX_TONE_SCRIPT}[self.kind]
+        if not self.content.strip():
+            raise DecodeError(self.kind, "is empty")
+        if len(self.content) > limit:
+            raise DecodeError(self.kind, f"has {len(self.content)} characters, more than {limit}")
+        if self.kind == "url" and not self.content.isprintable():
+            raise DecodeError("url", "holds control characters")
+        if self.voice is not None and not _VOICE.fullmatch(self.voice):
+            raise DecodeError("voice", f"{self.voice!r} is not 1 to 64 letters, digits and _ . + -")
+
+    @property
+    def endless(self) -> bool:
+        """A ToneScript whose one section lasts for ever."""
+        return self.kind == "tones" and self.content.partition(";")[2].lstrip().startswith("*")
+
+    @classmethod
+    def of(cls, prompt: str) -> "Sound":
+        """What a prompt of one word means: a URL or a path that ends in .wav, else a text."""
+        is_url = prompt.startswith(("http://", "https://")) or (prompt.endswith(".wav") and " " not in prompt)
+        return cls("url" if is_url else "text", prompt)
+
+
+@_command("call.say", "call.play")
+@dataclass(frozen=True, slots=True)
+class CallPlay:
+    """Let a leg hear a sound in place of its source, which comes back when the sound ends."""
+
+    sound: Sound
+    """What."""
+    name: str
+    """Name of the player; a live one of that name on this leg is replaced."""
+    loop: bool = False
+    """Over and over, until it is stopped or replaced."""
+
+
+@_command("player.create")
+@dataclass(frozen=True, slots=True)
+class PlayerCreate:
+    """Make a sound ready; it plays from its first listener on."""
+
+    sound: Sound
+    """What."""
+    loop: bool = False
+    """Over and over, until it is stopped."""
+    on_pause: bool = False
+    """It waits for player.resume."""
+
+
+@_command("player.add_marker")
+@dataclass(frozen=True, slots=True)
+class PlayerAddMarker:
+    """Raise player.marker when a position is heard."""
+
+    offset: float
+    """Seconds from the start; below zero: from the end."""
+
+    def __post_init__(self) -> None:
+        if not -MAX_OFFSET <= self.offset <= MAX_OFFSET:
+            raise DecodeError("offset", f"{self.offset:g} s is not within {MAX_OFFSET:g} s")
+
+
+@_command("player.stop", "player.pause", "player.resume")
+@dataclass(frozen=True, slots=True)
+class PlayerSimple:
+    """End a player, hold it, or let it go on."""
+
+
 @_command(
-    "call.gather", "call.say", "call.play", "call.transfer", "call.hold", "call.unhold", "call.send_message",
-    "call.send_info", "record.pause", "record.resume", "player.create", "player.stop", "conference.create",
+    "call.gather", "call.transfer", "call.hold", "call.unhold", "call.send_message",
+    "call.send_info", "record.pause", "record.resume", "conference.create",
     "control_url.mint",
 )  # fmt: skip
 @dataclass(frozen=True, slots=True)

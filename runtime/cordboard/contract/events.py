@@ -229,13 +229,52 @@ class MediaChange:
     """For replaced: the source that took the place."""
 
 
-@_event("player.started", "player.finished", "player.failed", "player.marker")
+@_event("player.ready", "player.started", "player.stopped", "player.finished", "player.failed")
 @dataclass(frozen=True, slots=True)
 class PlayerEvent:
-    """A player's life (a later release emits it)."""
+    """A player's life: ready, then started and one of stopped (by a command or a newer source), finished, failed."""
 
+    duration: float = 0.0
+    """ready: seconds of the sound, one round of it if it repeats; stopped, finished: seconds that were heard."""
     reason: str = ""
-    """Text."""
+    """stopped, failed: why."""
+    call: str = ""
+    """Name of the leg that hears it; empty where none does."""
+
+
+@_event("player.marker")
+@dataclass(frozen=True, slots=True)
+class PlayerMarker:
+    """A marked position was heard."""
+
+    offset: float
+    """Seconds from the start."""
+    call: str = ""
+    """Name of the leg that hears it."""
+
+
+@_event("player.chunks_finished")
+@dataclass(frozen=True, slots=True)
+class PlayerChunks:
+    """A realtime player's context was heard out; the player lives on."""
+
+    context_id: str
+    """The context."""
+    time_to_first_byte: float
+    """Seconds from its first request to its first audio."""
+    call: str = ""
+    """Name of the leg that hears it."""
+
+
+@_event("call.playback_finished")
+@dataclass(frozen=True, slots=True)
+class PlaybackFinished:
+    """What say or start_playback let a leg hear was heard out, or failed; told neither after stop nor replacement."""
+
+    call: str
+    """Name of the leg; the event's target is the player's."""
+    error: str = ""
+    """Why it failed."""
 
 
 @_event("record.started", "record.stopped", "record.failed")

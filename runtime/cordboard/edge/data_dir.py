@@ -1,8 +1,11 @@
 """Where things stand in `edge.data_dir`; the one home of its layout.
 
-calls/<session>/   facts.json timeline.jsonl timeline.json record.json transcript.txt *.wav
+calls/<session>/   facts.json timeline.jsonl timeline.json record.json transcript.jsonl transcript.txt *.wav
+calls.sqlite       a list of the calls, made anew from their folders where it is lost
+audit.jsonl        what was erased by hand, and when
 dialogs/           one file per live SIP dialog, for the next life
 finish/            recordings that wait for the finisher; finish/failed/ those it could not read
+prompts-cache/     sounds made ready for players; may be deleted while no edge runs
 run/               sockets and the lock of a running edge
 storage.sqlite     ApplicationStorage
 secrets.sqlite     secrets, mode 0600
@@ -35,7 +38,10 @@ class DataDir:
         self.dialogs = self.root / "dialogs"
         self.finish = self.root / "finish"
         self.failed = self.finish / "failed"
+        self.prompts = self.root / "prompts-cache"
         self.run = self.root / "run"
+        self.index = self.root / "calls.sqlite"
+        self.audit = self.root / "audit.jsonl"
         self.storage = self.root / "storage.sqlite"
         self.secrets = self.root / "secrets.sqlite"
         self.webhooks = self.root / "webhooks.sqlite"

@@ -26,6 +26,24 @@ def change_rate(samples: Samples, source: int, sink: int) -> Samples:
     return np.asarray(soxr.resample(samples, source, sink, "HQ"), np.int16)
 
 
+class NoSuchPrompt(ValueError):
+    """A name that leads to no file of the prompts' folder."""
+
+
+def prompt_path(folder: Path, name: str) -> Path:
+    """The file of a prompt named `greetings/hello.wav`, or `prompts/greetings/hello.wav`, below `folder`.
+
+    Raises NoSuchPrompt for absolute names, names that lead out of the folder, and files that are not there.
+    """
+    inner = Path(name.removeprefix("prompts/"))
+    if inner.is_absolute() or ".." in inner.parts or "\0" in name:
+        raise NoSuchPrompt(f"{name!r} is no path below the prompts folder")
+    path = folder / inner
+    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+        raise NoSuchPrompt(f"there is no file {inner.as_posix()!r} in the prompts folder, [media] prompts")
+    return path
+
+
 def load_prompt(path: str | Path, form: Format) -> bytes:
     """The WAV file at `path` as octets of `form`, filled with silence to a whole number of 20 ms frames.
 

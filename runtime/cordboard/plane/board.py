@@ -15,6 +15,7 @@ from .agent import Agent
 from .effects import Effect, Packet
 from .leg import Leg
 from .pacing import FRAME, Wheel
+from .player import Player
 from .switch import Switch
 
 MAX_CORDS = 1000
@@ -50,6 +51,8 @@ class Board:
         self.legs: dict[str, Leg] = {}
         self.agents: dict[str, Agent] = {}
         """Agents whose socket is not closed yet."""
+        self.players: dict[str, Player] = {}
+        """Players that are not over."""
         self.wheel: Wheel[Leg] = Wheel(now)
         self.linked = False
         """Control is connected."""
@@ -57,7 +60,7 @@ class Board:
         """Session → entries of cords that are over."""
         self.figures: dict[str, dict[str, Any]] = {}
         """Session → what was measured."""
-        self.switch = Switch(self.legs, self.agents, self._note_replaced, self.keep_ledger)
+        self.switch = Switch(self.legs, self.agents, self.players, self._note_replaced, self.keep_ledger)
 
     def effect(self, effect: Effect) -> None:
         """Ask the shell for something."""

@@ -65,6 +65,14 @@ class AgentDisconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSound:
+    """Read a prepared sound off the loop; answer `sound_loaded(path, data)` or `sound_failed(path, reason)`."""
+
+    path: str
+    """The file."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileAppend:
     """Append to a recording's raw file (created exclusively, mode 0600, on the first append)."""
 
@@ -87,5 +95,5 @@ class FileClose:
 
 
 Effect: TypeAlias = (
-    SendLink | OpenPorts | ClosePort | AgentConnect | AgentWrite | AgentDisconnect | FileAppend | FileClose
+    SendLink | OpenPorts | ClosePort | AgentConnect | AgentWrite | AgentDisconnect | LoadSound | FileAppend | FileClose
 )

@@ -15,6 +15,7 @@ from .agents import Agents
 from .board import Board
 from .effects import Address, Effect, Packet
 from .legs import Legs
+from .players import Players
 from .playouts import Playouts
 from .recordings import Recordings
 
@@ -32,6 +33,7 @@ class PlaneEngine:
         self._recordings = Recordings(self._board)
         self._playouts = Playouts(self._board)
         self._agents = Agents(self._board, connect_timeout)
+        self._players = Players(self._board, self._playouts)
         self._legs = Legs(self._board, self._agents, self._recordings)
         self._life = ""
         self._lease = 10.0
@@ -47,6 +49,7 @@ class PlaneEngine:
             **self._agents.handlers,
             **self._recordings.handlers,
             **self._playouts.handlers,
+            **self._players.handlers,
         }
 
     # --- the shell's side
@@ -129,6 +132,14 @@ class PlaneEngine:
         """The connection could not be made or broke."""
         self._agents.with_agent(agent, now, lambda each: each.line.connection_lost(reason, now))
 
+    def sound_loaded(self, path: str, data: bytes, now: float) -> None:
+        """A prepared sound is read."""
+        self._players.sound_loaded(path, data, now)
+
+    def sound_failed(self, path: str, reason: str, now: float) -> None:
+        """A prepared sound cannot be read."""
+        self._players.sound_failed(path, reason, now)
+
     def file_failed(self, recording: str, reason: str, now: float) -> None:
         """A recording's file cannot be written; the call goes on."""
         self._recordings.file_failed(recording, reason, now)
@@ -145,6 +156,7 @@ class PlaneEngine:
             for leg in legs:
                 if not leg.tick(moment, board.packets) and not leg.wants_tick(moment):
                     board.wheel.remove(leg)
+            self._players.check(now)
             self._legs.check_gaps(now)
             self._playouts.check(now)
             self._upkeep(board.wheel.count % UPKEEP_TICKS, now)
@@ -183,6 +195,7 @@ class PlaneEngine:
         self._agents.end_session(session, now)
         self._legs.end_session(session, now)
         self._agents.forget_session(session, now)
+        self._players.end_session(session, now)
         self._playouts.check(now)
         board.switch.forget(session)
         ledger = tuple(board.past.pop(session, ()))

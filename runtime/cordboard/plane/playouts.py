@@ -1,4 +1,4 @@
-"""Playouts: when what a leg hears of its agent has been heard out (DESIGN §1).
+"""Playouts: when what a leg hears of its agent or player has been heard out (DESIGN §1).
 
 It is over once the queue is dry and the agent's turn is over (`turn_ended`, or 400 ms without audio), or after 15 s.
 """
@@ -39,6 +39,10 @@ class Playouts:
         if self._waiting:
             self._waiting = [each for each in self._waiting if not self._over(each, now)]
 
+    def waits_for(self, leg: str) -> bool:
+        """A hang-up waits until that leg has heard all."""
+        return any(each.leg == leg for each in self._waiting)
+
     def clear(self) -> None:
         """Control is another: nobody waits."""
         self._waiting.clear()
@@ -52,10 +56,11 @@ class Playouts:
         if leg is None:
             self._board.done(playout.confirm)
             return True
-        heard = leg.source is None or leg.source.empty
-        agent = self._board.switch.agent_heard_by(playout.leg)
-        if heard and agent is not None:
-            heard = agent.over(now, max(leg.last_sent, playout.asked))
+        mouth = self._board.switch.heard_by(playout.leg)
+        if mouth is not None:
+            heard = mouth.over(now, max(leg.last_sent, playout.asked))
+        else:
+            heard = leg.source is None or leg.source.empty
         if not heard:
             playout.over_at = None
         elif playout.over_at is None:

@@ -1,6 +1,8 @@
-"""Who hears whom: routes between legs and agents, one source for each sink, the newest wins and says so (DESIGN §5)."""
+"""Who hears whom: routes between legs, agents and players; each sink has one source, the newest wins and says so
+(DESIGN §5)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from cordboard.contract.records import LedgerEntry
 from cordboard.media.chain import PCMU_8000
@@ -10,6 +12,7 @@ from .agent import Agent
 from .cord import Cord
 from .ledger import Reason
 from .leg import Leg
+from .player import Mouth
 
 RINGBACK = "ringback"
 KEEP_ALIVE = "keep-alive"
@@ -26,19 +29,23 @@ class Switch:
         self,
         legs: dict[str, Leg],
         agents: dict[str, Agent],
+        players: Mapping[str, Mouth],
         replaced: Callable[[str, str, str], None],
         keep: Callable[[LedgerEntry, str], None],
     ) -> None:
         self._legs = legs
         self._agents = agents
+        self._players = players
         self._replaced = replaced
         self._keep = keep
         self._ears: dict[str, dict[str, Agent]] = {}
         """Leg → agents that hear it."""
         self._lines: dict[str, dict[str, Cord]] = {}
         """Leg → sink leg → cord."""
-        self._mouths: dict[str, Agent] = {}
-        """Sink leg → the agent it hears, also while that agent's last words are heard out."""
+        self._mouths: dict[str, Mouth] = {}
+        """Sink leg → the agent or player it hears, also while a closed agent's last words are heard out."""
+        self._under: dict[str, str] = {}
+        """Sink leg that hears a player over its source → that source, which comes back; empty: it had none."""
         self._keep_alives: dict[str, Cord] = {}
 
     def agents_hearing(self, leg: str) -> tuple[Agent, ...]:
@@ -49,8 +56,8 @@ class Switch:
         """Cords to other legs."""
         return tuple(self._lines.get(leg, {}).values())
 
-    def agent_heard_by(self, leg: str) -> Agent | None:
-        """The agent whose words a leg hears."""
+    def heard_by(self, leg: str) -> Mouth | None:
+        """The agent or player that a leg hears."""
         return self._mouths.get(leg)
 
     def keep_alive_cord(self, leg: Leg) -> Cord:
@@ -66,16 +73,40 @@ class Switch:
         """`sink` hears `source`. Raises RouteRefused."""
         self._check(source, sink)
         from_leg, to_leg = self._legs.get(source), self._legs.get(sink)
-        from_agent, to_agent = self._agents.get(source), self._agents.get(sink)
+        mouth, to_agent = self._agents.get(source) or self._players.get(source), self._agents.get(sink)
+        self._under.pop(sink, None)
         if from_leg is not None and to_agent is not None:
             self._feed(from_leg, to_agent)
         elif from_leg is not None and to_leg is not None:
             self._join(from_leg, to_leg)
-        elif from_agent is not None and to_leg is not None:
-            self._speak(from_agent, to_leg)
+        elif mouth is not None and to_leg is not None:
+            self._speak(mouth, to_leg)
         else:
-            missing = source if from_leg is None and from_agent is None else sink
-            raise RouteRefused(f"{missing} is not here, or two agents were to be joined")
+            missing = source if from_leg is None and mouth is None else sink
+            raise RouteRefused(f"{missing} is not here, or no leg takes part")
+
+    def play_over(self, player: Mouth, sink: str) -> None:
+        """`sink` hears a player in place of its source, which comes back with `player_gone`. Raises RouteRefused."""
+        self._check(player.unit, sink)
+        leg = self._legs.get(sink)
+        if leg is None:
+            raise RouteRefused(f"{sink} is not here")
+        former = self._under.get(sink, leg.source.source if leg.source is not None else "")
+        self._speak(player, leg)
+        self._under[sink] = former
+
+    def player_gone(self, player: Mouth, *, back: bool) -> str:
+        """A player is over. Returns the source that its listener has `back`; empty where there is none."""
+        sink = player.cord.sink if player.cord is not None else ""
+        leg = self._legs.get(sink)
+        if leg is None or leg.source is not player.cord:
+            return ""
+        former = self._under.pop(sink, "")
+        self._take_source(leg, "ended")
+        if not back or not (former in self._legs or former in self._agents or former in self._players):
+            return ""
+        self.route(former, sink)
+        return former
 
     @staticmethod
     def _check(source: str, sink: str) -> None:
@@ -89,8 +120,11 @@ class Switch:
         ears = self._ears.get(source, {})
         if sink in ears:
             self._stop_feeding(source, ears[sink], reason)
+        if self._under.get(sink) == source:
+            self._under[sink] = ""
         leg = self._legs.get(sink)
         if leg is not None and leg.source is not None and leg.source.source == source:
+            self._under.pop(sink, None)
             self._take_source(leg, reason)
 
     def set_fallback(self, leg: Leg, source: str) -> None:
@@ -153,6 +187,7 @@ class Switch:
             else:
                 self._drop_fallback(other)
         self._lines.pop(leg.unit, None)
+        self._under.pop(leg.unit, None)
         if leg.source is not None:
             self._take_source(leg, "ended")
         self._drop_fallback(leg)
@@ -168,7 +203,10 @@ class Switch:
     def forget(self, session: str) -> None:
         """Nothing of a session is left."""
         prefix = session + "/"
-        for table in (self._ears, self._lines, self._mouths, self._keep_alives):
+        tables: tuple[dict[str, Any], ...] = (
+            self._ears, self._lines, self._mouths, self._under, self._keep_alives,
+        )  # fmt: skip
+        for table in tables:
             for unit in [unit for unit in table if unit.startswith(prefix)]:
                 del table[unit]
 
@@ -198,16 +236,16 @@ class Switch:
         self._give_source(sink, source.unit)
         sink.source = self._line(source, sink)
 
-    def _speak(self, agent: Agent, sink: Leg) -> None:
-        if agent.cord is not None and sink.source is agent.cord and agent.cord.form == agent.form:
+    def _speak(self, mouth: Mouth, sink: Leg) -> None:
+        if mouth.cord is not None and sink.source is mouth.cord and mouth.cord.form == mouth.form:
             return
-        self._give_source(sink, agent.unit)
-        if agent.cord is not None and agent.cord.sink and agent.cord.sink != sink.unit:
-            former = self._legs.get(agent.cord.sink)
+        self._give_source(sink, mouth.unit)
+        if mouth.cord is not None and mouth.cord.sink and mouth.cord.sink != sink.unit:
+            former = self._legs.get(mouth.cord.sink)
             if former is not None:
                 self._take_source(former, "replaced")
-        sink.source = agent.attach(sink.unit, sink.form)
-        self._mouths[sink.unit] = agent
+        sink.source = mouth.attach(sink.unit, sink.form)
+        self._mouths[sink.unit] = mouth
 
     def _line(self, source: Leg, sink: Leg) -> Cord:
         lines = self._lines.setdefault(source.unit, {})
@@ -235,7 +273,7 @@ class Switch:
             if former != by:
                 self._take_source(sink, "replaced")
                 self._replaced(former, sink.unit, by)
-            elif former in self._agents:
+            elif former in self._agents or former in self._players:
                 self._take_source(sink, "replaced")
 
     def _take_source(self, sink: Leg, reason: Reason) -> None:
@@ -243,10 +281,10 @@ class Switch:
         sink.source = None
         if cord is None:
             return
-        agent = self._mouths.pop(sink.unit, None)
-        if agent is not None and agent.cord is cord:
-            agent.detach(reason)
-            if agent.closed:
+        mouth = self._mouths.pop(sink.unit, None)
+        if mouth is not None and mouth.cord is cord:
+            mouth.detach(reason)
+            if mouth.closed:
                 self._keep(cord.entry(), sink.session)
             return
         cord.discard(reason)

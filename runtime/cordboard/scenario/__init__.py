@@ -23,7 +23,7 @@ from .registry import OnError, Scenario
 from .reply import HttpReply, HttpResponse
 from .secret import ControlUrl, Secret
 from .session import Session
-from .vocabulary import AppEvents, CallEvents, EventType, WebSocketEvents
+from .vocabulary import AppEvents, CallEvents, EventType, PlayerEvents, WebSocketEvents
 from .webhook_gate import NoWebhookSecret
 from .webhooks import CartesiaWebhooks
 
@@ -31,7 +31,7 @@ __all__ = [
     "JSON", "AgentsClient", "AppEvents", "ApplicationStorage", "BadRequest", "Call", "CallEvents", "CallState",
     "Cartesia", "CartesiaWebhooks", "Command", "CommandFailed", "ControlUrl", "EventType", "Headers", "HttpReply",
     "HttpResponse", "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NoWebhookSecret", "NotSupported",
-    "ObjectEnded", "OnError", "OutsideTurn", "Player", "Recording", "Refused", "Scenario", "Secret", "Session",
-    "StorageItem", "Stores", "ToolError",
-    "VoxEngine", "WebSocketEvents", "bind_storage", "events", "webhook_events",
+    "ObjectEnded", "OnError", "OutsideTurn", "Player", "PlayerEvents", "Recording", "Refused", "Scenario", "Secret",
+    "Session", "StorageItem", "Stores", "ToolError", "VoxEngine", "WebSocketEvents", "bind_storage", "events",
+    "webhook_events",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from cordboard.contract import events as wire
 from cordboard.contract.codec import decode
 
 from .errors import BadRequest
-from .objects import AgentsClient, Call
+from .objects import AgentsClient, Call, Player
 from .secret import ControlUrl
 
 if TYPE_CHECKING:
@@ -105,6 +105,42 @@ class Gathered(CallEvent):
     """What was pressed."""
     reason: Literal["complete", "timeout", "interrupted"]
     """Why collecting ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaybackFinished(CallEvent):
+    """What say or start_playback let the call hear was heard out, or failed."""
+
+    player: str
+    """Name of the player: `say`, `playback`, or as it was named."""
+    error: str
+    """Why it failed; empty where it was heard out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerEvent(Event):
+    """A step in a player's life."""
+
+    player: Player
+    """The player; it is over after PlaybackFinished, Stopped and Error."""
+    call: Call | None
+    """Who hears it."""
+    duration: float
+    """Seconds: of the sound (PlaybackReady), or heard (PlaybackFinished, Stopped, Error)."""
+    reason: str
+    """Why it stopped or failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerMarker(Event):
+    """A marked position of a player was heard."""
+
+    player: Player
+    """The player."""
+    call: Call | None
+    """Who hears it."""
+    offset: float
+    """Seconds from its start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +289,22 @@ def _agent(kind: Callable[..., Event], *names: str) -> Build:
     return build
 
 
+def _player(kind: Callable[..., Event], *names: str) -> Build:
+    def build(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
+        data = _data(event)
+        call = objects.call(data.call, "TERMINATED") if data.call else None
+        fields = {name: getattr(data, name) for name in names}
+        return kind(player=objects.player(event.target or "player"), call=call, **fields, **common)
+
+    return build
+
+
+def _playback(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
+    data = decode(wire.PlaybackFinished, event.data, path="event.data", unknown="ignore")
+    call = objects.call(data.call, "TERMINATED")
+    return PlaybackFinished(call=call, headers={}, player=event.target or "", error=data.error, **common)
+
+
 def _started(event: wire.Event, objects: "Objects", common: dict[str, Any]) -> Event:
     data = decode(wire.SessionStarted, event.data, path="event.data", unknown="ignore")
     return Started(access_secure_url=ControlUrl(data.access_secure_url), custom_data=data.custom_data, **common)
@@ -267,6 +319,7 @@ _AGENT_EVENTS: Final = (
     "ack", "clear", "dtmf", "custom", "transfer", "turn_started", "turn_ended", "unknown", "http_response",
     "connector_information", "websocket_error",
 )  # fmt: skip
+_PLAYER_EVENTS: Final = ("ready", "started", "stopped", "finished", "failed")
 BUILDERS: Final[Mapping[str, Build]] = {
     "session.started": _started,
     "call.alerting": _call(
@@ -280,7 +333,9 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "call.gathered": _call(Gathered, "digits", "reason", state="CONNECTED"),
     "call.transfer_complete": _call(TransferEnded, *_TRANSFER, state="CONNECTED"),
     "call.transfer_failed": _call(TransferEnded, *_TRANSFER, state="CONNECTED"),
-    "player.finished": _call(CallEvent, state="CONNECTED"),
+    "call.playback_finished": _playback,
+    **{f"player.{name}": _player(PlayerEvent, "duration", "reason") for name in _PLAYER_EVENTS},
+    "player.marker": _player(PlayerMarker, "offset"),
     "record.stopped": _call(RecordStopped, "url", "duration"),
     "http.request": _plain(HttpRequest, "method", "path", "headers", "content", "verb"),
     "timer": _plain(Timer, "timer"),

@@ -81,13 +81,27 @@ class _VoxEngine:
         """Not built yet: raises NotSupported."""
         self._missing("VoxEngine.transfer()", "call.transfer")
 
-    def create_url_player(self, url: str, *, name: str, loop: bool = False) -> Player:
-        """Not built yet: raises NotSupported."""
-        self._missing("VoxEngine.create_url_player()", "player.create")
+    def create_url_player(self, url: str, *, name: str, loop: bool = False, on_pause: bool = False) -> Player:
+        """A player of a WAV file: an http(s) URL (at most 10 MB), or a path below the edge's [media] prompts.
 
-    def create_tts_player(self, text: str, *, name: str, voice: str | None = None) -> Player:
-        """Not built yet: raises NotSupported."""
-        self._missing("VoxEngine.create_tts_player()", "player.create")
+        Looped and sent to a call it is hold music. Its outcome is an event of PlayerEvents with `target=name`.
+        """
+        args = commands.PlayerCreate(commands.Sound("url", url), loop, on_pause)
+        return self._player("VoxEngine.create_url_player()", name, args)
+
+    def create_tts_player(
+        self, text: str, *, name: str, voice: str | None = None, loop: bool = False, on_pause: bool = False
+    ) -> Player:
+        """A player of a text (at most 1,500 characters), spoken by the edge's [speech]; else as `create_url_player`."""
+        args = commands.PlayerCreate(commands.Sound("text", text, voice), loop, on_pause)
+        return self._player("VoxEngine.create_tts_player()", name, args)
+
+    def create_tone_script_player(
+        self, script: str, *, name: str, loop: bool = False, on_pause: bool = False
+    ) -> Player:
+        """A player of tones, as `440@-19,480@-19;10(2/4/1+2)`; else as `create_url_player`."""
+        args = commands.PlayerCreate(commands.Sound("tones", script), loop, on_pause)
+        return self._player("VoxEngine.create_tone_script_player()", name, args)
 
     def set_timeout(self, name: str, *, seconds: float) -> Command[None]:
         """Raise AppEvents.Timer with target=name after `seconds` (0.02 to 14,400); the same name starts anew."""
@@ -120,6 +134,11 @@ class _VoxEngine:
         )
         call = turn.objects.calls[name] = Call(turn, record)
         return call
+
+    def _player(self, what: str, name: str, args: commands.PlayerCreate) -> Player:
+        turn = Turn.require(what)
+        turn.emit(what, "player.create", check_name(what, name), args)
+        return turn.objects.made_player(name)
 
     def _missing(self, what: str, type_: str) -> NoReturn:
         Turn.require(what)

@@ -95,23 +95,24 @@ class MediaUnit:
 
 
 class Player(MediaUnit):
-    """A source of prompts. Not built yet: every member raises NotSupported."""
+    """A source of sound: a file, a URL, a text or tones. It is heard by one call, the newest that it was sent to, and
+    plays from its first listener on; without one it waits at its place."""
 
     def stop(self) -> Command[None]:
-        """Stop playing."""
-        self._missing("stop()", "player.stop")
+        """End it for good. Idempotent."""
+        return self._emit("stop()", "player.stop", commands.PlayerSimple())
 
     def pause(self) -> Command[None]:
-        """Pause."""
-        self._missing("pause()", "player.pause")
+        """Hold it at its place."""
+        return self._emit("pause()", "player.pause", commands.PlayerSimple())
 
     def resume(self) -> Command[None]:
-        """Go on."""
-        self._missing("resume()", "player.resume")
+        """Go on at its place."""
+        return self._emit("resume()", "player.resume", commands.PlayerSimple())
 
     def add_marker(self, seconds: float) -> Command[None]:
-        """Raise an event at a position."""
-        self._missing("add_marker()", "player.add_marker")
+        """Raise PlaybackMarkerReached when a position is heard: from the start, or below zero from the end."""
+        return self._emit("add_marker()", "player.add_marker", commands.PlayerAddMarker(seconds))
 
 
 class Recording:
@@ -237,12 +238,27 @@ class Call(MediaUnit):
         return self._emit("handle_tones()", "call.handle_tones", commands.CallHandleTones(on))
 
     def say(self, text: str, *, voice: str | None = None, name: str = "say") -> Player:
-        """Not built yet: raises NotSupported."""
-        self._missing("say()", "call.say")
+        """Speak a text (at most 1,500 characters) in place of what the call hears, which comes back at its end;
+        PlaybackFinished tells. A source that is given to the call meanwhile ends it: route first, then say. `name` is
+        the player's; saying again under a name that speaks on this call replaces it."""
+        return self._play("say()", "call.say", commands.CallPlay(commands.Sound("text", text, voice), name))
 
     def start_playback(self, url: str, *, loop: bool = False, name: str = "playback") -> Player:
-        """Not built yet: raises NotSupported."""
-        self._missing("start_playback()", "call.play")
+        """Play a WAV file in place of what the call hears, as `say`: an http(s) URL (at most 10 MB), or a path below
+        the edge's [media] prompts. With `loop` until it is stopped or another source is given to the call."""
+        return self._play("start_playback()", "call.play", commands.CallPlay(commands.Sound("url", url), name, loop))
+
+    def play_progress_tone(self, country: Literal["US", "RU"] = "US", *, name: str = "tone") -> Player:
+        """Ringback as a country has it, until it is stopped or another source is given to the call."""
+        if country not in commands.PROGRESS_TONES:
+            raise ValueError(f"country: {country!r} is none of {', '.join(commands.PROGRESS_TONES)}")
+        args = commands.CallPlay(commands.Sound("tones", commands.PROGRESS_TONES[country]), name, loop=True)
+        return self._play("play_progress_tone()", "call.play", args)
+
+    def _play(self, member: str, type_: str, args: commands.CallPlay) -> Player:
+        check_name(f"Call {self.name!r} {member}", args.name)
+        self._emit(member, type_, args)
+        return self._turn.objects.made_player(args.name)
 
     def gather(
         self,

@@ -80,6 +80,15 @@ class Objects:
         record = self._record(name, "agent") or ObjectRecord(name, "agent", name, "CLOSED")
         return AgentsClient(self.turn, record)
 
+    def player(self, name: str) -> Player:
+        """The player of an event, live or not."""
+        return self.players.get(name) or Player(self.turn, ObjectRecord(name, "player", name, "ENDED"))
+
+    def made_player(self, name: str) -> Player:
+        """A player that the handler makes now."""
+        player = self.players[name] = Player(self.turn, ObjectRecord(name, "player", name, "PREPARING"))
+        return player
+
     def _record(self, name: str, kind: str) -> ObjectRecord | None:
         return next((o for o in self.turn.invocation.objects if (o.name, o.kind) == (name, kind)), None)
 

@@ -40,10 +40,21 @@ class CallEvents:
     Failed: Final[EventType[events.CallFailed, None]] = EventType("call.failed")
     ToneReceived: Final[EventType[events.ToneReceived, None]] = EventType("call.tone")
     Gathered: Final[EventType[events.Gathered, None]] = EventType("call.gathered")
-    PlaybackFinished: Final[EventType[events.CallEvent, None]] = EventType("player.finished")
+    PlaybackFinished: Final[EventType[events.PlaybackFinished, None]] = EventType("call.playback_finished")
     RecordStopped: Final[EventType[events.RecordStopped, None]] = EventType("record.stopped")
     TransferComplete: Final[EventType[events.TransferEnded, None]] = EventType("call.transfer_complete")
     TransferFailed: Final[EventType[events.TransferEnded, None]] = EventType("call.transfer_failed")
+
+
+class PlayerEvents:
+    """Events of a player; `target` is its name."""
+
+    PlaybackReady: Final[EventType[events.PlayerEvent, None]] = EventType("player.ready")
+    Started: Final[EventType[events.PlayerEvent, None]] = EventType("player.started")
+    Stopped: Final[EventType[events.PlayerEvent, None]] = EventType("player.stopped")
+    PlaybackFinished: Final[EventType[events.PlayerEvent, None]] = EventType("player.finished")
+    Error: Final[EventType[events.PlayerEvent, None]] = EventType("player.failed")
+    PlaybackMarkerReached: Final[EventType[events.PlayerMarker, None]] = EventType("player.marker")
 
 
 class WebSocketEvents:

@@ -21,6 +21,8 @@ class Cords:
         self._legs = legs
         self._routes: dict[str, str] = {}
         """Sink unit → source unit."""
+        self._over: dict[str, str] = {}
+        """Sink unit → unit of the player that it hears over its source."""
         self._waiting: dict[str, list[Callable[[float], None]]] = {}
         """Unit → what its media's confirmation sets off."""
 
@@ -58,7 +60,9 @@ class Cords:
     def route(self, source: str, sink: str, now: float) -> None:
         """`sink` hears `source`."""
         self._routes[sink] = source
+        self._over.pop(sink, None)
         self._session.send_plane(link.Route(source, sink))
+        self._session.players.superseded(sink, source, now)
         self.update_fallbacks(now)
 
     def unroute(self, source: str, sink: str, now: float) -> None:
@@ -66,6 +70,18 @@ class Cords:
         if self._routes.get(sink) == source:
             del self._routes[sink]
         self._session.send_plane(link.Unroute(source, sink))
+        self.update_fallbacks(now)
+
+    def play_over(self, player: str, leg: Leg, now: float) -> None:
+        """A leg hears a player over its source."""
+        self._over[leg.unit] = player
+        self._session.send_plane(link.PlayOver(player, leg.unit))
+        self.update_fallbacks(now)
+
+    def player_gone(self, unit: str, now: float) -> None:
+        """A player is over: who heard it over its source has that, if any; who was routed to it hears nobody."""
+        self._over = {sink: player for sink, player in self._over.items() if player != unit}
+        self._routes = {sink: source for sink, source in self._routes.items() if source != unit}
         self.update_fallbacks(now)
 
     def source_gone(self, unit: str, now: float) -> None:
@@ -81,6 +97,7 @@ class Cords:
     def forget(self, leg: Leg) -> None:
         """A leg is over: nobody hears it, it hears nobody."""
         self._waiting.pop(leg.unit, None)
+        self._over.pop(leg.unit, None)
         self._routes = {sink: src for sink, src in self._routes.items() if leg.unit not in (sink, src)}
 
     def hanging_up_after(self, source: str) -> Leg | None:
@@ -94,7 +111,7 @@ class Cords:
 
     def bridged(self, leg: Leg) -> bool:
         """It hears somebody."""
-        return leg.unit in self._routes
+        return leg.unit in self._routes or leg.unit in self._over
 
     def update_fallbacks(self, now: float) -> None:
         """An answered leg without a source hears the newest ringing leg's early media, else ringback (DESIGN §1)."""

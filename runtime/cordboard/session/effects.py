@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cordboard.contract.commands import Sound
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 
@@ -54,6 +55,17 @@ class Invoke:
     """An Invocation as JSON."""
     timeout: float
     """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparePrompt:
+    """Make sounds ready, one after the other in one file of µ-law at 8 kHz without a header; answer
+    `prompt_ready(request, path)` or `prompt_failed(request, reason)`, the reason without secrets."""
+
+    request: str
+    """Its token."""
+    sounds: tuple[Sound, ...]
+    """At least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +195,7 @@ Effect: TypeAlias = (
     | SendPlane
     | KillPlane
     | Invoke
+    | PreparePrompt
     | ReplyHttp
     | KeepDialog
     | DropDialog

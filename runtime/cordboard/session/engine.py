@@ -200,6 +200,22 @@ class ControlEngine:
         """An HTTP request got no answer: refused, timed out, too large."""
         self.fetched(token, 0, reason.encode(), now)
 
+    def prompt_ready(self, request: str, path: str, now: float) -> None:
+        """Sounds are ready in a file."""
+        self._at(now)
+        session = self._sessions.get(request.partition("#")[0])
+        if session is not None:
+            session.players.prepared(request, path, now)
+        self._read_ua(now)
+
+    def prompt_failed(self, request: str, reason: str, now: float) -> None:
+        """Sounds could not be made ready."""
+        self._at(now)
+        session = self._sessions.get(request.partition("#")[0])
+        if session is not None:
+            session.players.not_prepared(request, reason, now)
+        self._read_ua(now)
+
     def set_release(self, release: Release) -> None:
         """New sessions take this release."""
         self._intake.release = release
@@ -313,7 +329,7 @@ class ControlEngine:
         session.note("sip", f"{arrow} {event.summary}", data, now)
 
     def _session_of(self, message: Any) -> Session | None:
-        for name in ("session", "leg", "agent", "recording", "source", "confirm"):
+        for name in ("session", "leg", "agent", "player", "recording", "source", "confirm"):
             unit = getattr(message, name, None)
             if isinstance(unit, str):
                 return self._sessions.get(unit.partition("/")[0].partition("#")[0])
@@ -327,6 +343,8 @@ class ControlEngine:
                 session.agents.said(message, now)
             case link.AgentGone():
                 session.agents.gone(message, now)
+            case link.PlayerSaid():
+                session.players.said(message, now)
             case link.LegDigit():
                 session.legs.digit(message, now)
             case link.LegSilent():

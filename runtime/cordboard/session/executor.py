@@ -8,6 +8,7 @@ from cordboard.contract.codec import DecodeError, decode
 from cordboard.contract.events import Timer
 
 from .objects import Leg, Recording
+from .players import Player
 from .steps import LIMIT, LIMITS, Step
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 MAX_TIMERS = 100
 """Timers of one session (VoxEngine's limit)."""
 
-IDEMPOTENT = frozenset({"call.hangup", "agent.close", "timer.clear", "media.stop", "media.unbridge", "record.stop",
-                        "session.terminate"})  # fmt: skip
+IDEMPOTENT = frozenset({"call.hangup", "agent.close", "timer.clear", "media.stop", "media.unbridge", "player.stop",
+                        "record.stop", "session.terminate"})  # fmt: skip
 """Commands that are done, and never fail, when there is nothing left to do (HANDLERS §1.2, row 9)."""
 
 
@@ -48,6 +49,13 @@ class Executor:
             "agent.dtmf": lambda s, a, now: session.agents.digits(s, a, now),
             "agent.clear": lambda s, a, now: session.agents.clear(s, now),
             "agent.close": lambda s, a, now: session.agents.close(s, now),
+            "call.say": lambda s, a, now: session.players.play(s, a, now),
+            "call.play": lambda s, a, now: session.players.play(s, a, now),
+            "player.create": lambda s, a, now: session.players.create(s, a, now),
+            "player.stop": lambda s, a, now: session.players.stop(s, a, now),
+            "player.pause": lambda s, a, now: session.players.pause(s, True, now),
+            "player.resume": lambda s, a, now: session.players.pause(s, False, now),
+            "player.add_marker": lambda s, a, now: session.players.add_marker(s, a, now),
             "timer.set": self._timer_set,
             "timer.clear": self._timer_clear,
             "session.terminate": lambda s, a, now: session.ending.terminate(s, now),
@@ -128,7 +136,30 @@ class Executor:
         agent = self._session.agents.get(name)
         return agent.unit if agent is not None else None
 
+    def _player_in(self, step: Step, a: str, b: str, both: bool) -> tuple[Player, Leg] | None:
+        """The player and the leg of a pair; the step fails for a player without one."""
+        session = self._session
+        for source, sink in ((a, b), (b, a)) if both else ((a, b),):
+            player = session.players.get(source)
+            if player is None:
+                continue
+            leg = session.legs.get(sink)
+            if leg is not None:
+                return player, leg
+            if step.command.type not in IDEMPOTENT:
+                step.fail("refused", f"player {source!r} cannot be heard by {sink!r}: only live calls hear players")
+            return None
+        if session.players.get(b) is not None and step.command.type not in IDEMPOTENT:
+            step.fail("refused", f"player {b!r} hears nobody")
+        return None
+
     def _route(self, step: Step, a: str, b: str, both: bool, now: float) -> None:
+        found = self._player_in(step, a, b, both)
+        if found is not None:
+            self._session.players.route(*found, now)
+            step.done()
+        if step.status != "pending":
+            return
         units = self._unit(a), self._unit(b)
         for name, unit in zip((a, b), units, strict=True):
             if unit is None:
@@ -144,7 +175,10 @@ class Executor:
 
     def _unroute(self, step: Step, a: str, b: str, both: bool, now: float) -> None:
         first, second = self._unit(a), self._unit(b)
-        if first is not None and second is not None:
+        found = self._player_in(step, a, b, both)
+        if found is not None:
+            self._session.players.unroute(*found, now)
+        elif first is not None and second is not None:
             self._session.legs.cords.unroute(first, second, now)
             if both:
                 self._session.legs.cords.unroute(second, first, now)

@@ -102,8 +102,11 @@ class Legs:
             if leg.live:
                 self.end_leg(leg, step.cause, "us", at, headers=args.headers)
 
+        def ask(at: float) -> None:
+            self._session.send_plane(link.LegPlayout(leg.unit, self._session.confirm(heard_out)))
+
         self.when_over(leg, lambda at: step.done())
-        self._session.send_plane(link.LegPlayout(leg.unit, self._session.confirm(heard_out)))
+        self._session.players.when_placed(leg, ask, now)  # a prompt that is being prepared is heard, too
         # The plane answers within 15 s; should it not, the leg ends all the same.
         self._session.services.timers.set(
             now + 16.0, lambda at: self.end_leg(leg, step.cause, "us", at) if leg.live else None
@@ -216,6 +219,7 @@ class Legs:
             session.services.emit(DropDialog(leg.unit.replace("/", "_")))
         session.send_plane(link.LegClose(leg.unit))
         self.cords.forget(leg)
+        session.players.leg_over(leg, now)
         found = visible(getattr(headers, "headers", ()))
         if was_answered:
             duration = round(now - (leg.answered_at or now), 3)

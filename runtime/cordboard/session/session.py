@@ -26,6 +26,7 @@ from .ending import Ending
 from .executor import Executor
 from .legs import Legs
 from .objects import Recording
+from .players import Players
 from .services import Services
 from .steps import Step
 from .timeline import Redactor, Timeline
@@ -40,7 +41,7 @@ ALWAYS_TAKEN = frozenset({"call.connected", "call.failed", "call.disconnected", 
 """Events that a full mailbox takes all the same: what a handler commands bounds them, and none may be lost."""
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Names of calls and agents: they stand in unit ids, file names and the timeline."""
+"""Names of calls, agents and players: they stand in unit ids, file names and the timeline."""
 
 HTTP_PATIENCE = 5.0
 """Seconds until a control request is answered with 202 (HANDLERS §2.3)."""
@@ -81,6 +82,7 @@ class Session:
         self.recordings: dict[str, Recording] = {}
         self.legs = Legs(self)
         self.agents = Agents(self)
+        self.players = Players(self)
         self.transcript = Transcript(now)
         self.turns = Turns(self)
         self.ending = Ending(self)
@@ -182,6 +184,7 @@ class Session:
         """Live objects."""
         found = [leg.record() for leg in self.legs.all() if leg.live]
         found += [agent.record() for agent in self.agents.all() if agent.live]
+        found += [player.record() for player in self.players.all()]
         found += [recording.record() for recording in self.recordings.values() if not recording.over]
         return found
 
@@ -192,10 +195,10 @@ class Session:
         return Step(command, posted.cause, posted.at, lambda step: self.turns.settled(step, self.services.now))
 
     def name_is_free(self, step: Step, name: str) -> bool:
-        """Whether a new call or agent may have that name; else the step fails."""
+        """Whether a new call, agent or player may have that name; else the step fails."""
         if not NAME.fullmatch(name):
             step.fail("invalid", f"name: {name!r} is not 1 to 64 letters, digits, - or _")
-        elif self.legs.get(name) is not None or self.agents.get(name) is not None:
+        elif any(kind.get(name) is not None for kind in (self.legs, self.agents, self.players)):
             step.fail("refused", f"something named {name!r} is live; give this one another name")
         return step.status == "pending"
 
@@ -214,6 +217,17 @@ class Session:
         token = f"{self.id}#{len(self._confirms)}{self.services.identifier(16)}"
         self._confirms[token] = then
         return token
+
+    def settling(self, step: Step) -> str:
+        """A token whose Done settles a step."""
+
+        def settle(done: link.Done, at: float) -> None:
+            if done.ok:
+                step.done()
+            else:
+                step.fail(done.code, done.message)
+
+        return self.confirm(settle)
 
     def done(self, message: link.Done, now: float) -> None:
         """A plane's Done."""
@@ -322,6 +336,8 @@ class Session:
         for leg in self.legs.live():
             since = leg.unbridged_since
             if not leg.answered or leg.hanging_up or since is None or now - since < UNBRIDGED_LIMIT:
+                continue
+            if self.players.awaited_by(leg):
                 continue
             if any(timer.due <= since + patience for timer in self.user_timers.values()):
                 continue

@@ -25,10 +25,13 @@ from .agent_service import AgentService
 from .functions import Functions
 from .network import Address, Network
 from .plane_host import PlaneHost
+from .prompts import Prompts
 from .world import Alarm, World
 
 LINK = 0.0001
 """Seconds that a line takes between control and a plane: a Unix socket."""
+PROMPT = 0.02
+"""Seconds until a prompt is ready: one that stands in the cache."""
 FUNCTION = 0.002
 """Seconds that a function takes beyond what its handler sleeps: a warm worker on the same machine."""
 RESTART = 0.5
@@ -83,6 +86,7 @@ class SimulatedEdge:
         service: AgentService,
         *,
         host: str,
+        prompts: Prompts,
         planes: int = 1,
         elided: bool = False,
     ) -> None:
@@ -93,6 +97,7 @@ class SimulatedEdge:
         self.config = config
         self.functions = functions
         self.service = service
+        self.prompts = prompts
         self.host = host
         self.files: dict[str, bytearray] = {}
         """Raw recordings by path."""
@@ -292,6 +297,8 @@ class SimulatedEdge:
                 self._invoke(effect)
             case effects.Fetch():
                 self._fetch(effect)
+            case effects.PreparePrompt():
+                world.after(PROMPT, lambda: self._prepare(effect))
             case effects.ReplyHttp(request, status, body, headers):
                 assert request not in self.replies, f"{request} was answered twice"
                 self.replies[request] = HttpReply(status, body, headers)
@@ -346,6 +353,17 @@ class SimulatedEdge:
         else:
             call_id = DialogState.from_json(str(record.dialog["state"])).call_id
         self.legs[call_id] = (record.session, record.leg)
+
+    def _prepare(self, effect: effects.PreparePrompt) -> None:
+        if self.control is None:
+            return
+        try:
+            path = self.prompts.prepare(effect.sounds)
+        except ValueError as error:
+            self.control.prompt_failed(effect.request, str(error), self.world.now)
+        else:
+            self.control.prompt_ready(effect.request, path, self.world.now)
+        self._drain()
 
     # --- functions
 

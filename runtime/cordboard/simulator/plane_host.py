@@ -17,6 +17,10 @@ IDLE = 0.045
 upkeep happens in them. What comes from outside finds the wheel turned to its moment."""
 
 
+READ = 0.0005
+"""Seconds to read a prepared sound."""
+
+
 class PlaneHost:
     """One life of one plane."""
 
@@ -152,6 +156,8 @@ class PlaneHost:
             case effects.AgentDisconnect(unit):
                 if unit in self._agents:
                     self._to_agent(self._agents.pop(unit), b"")
+            case effects.LoadSound(path):
+                self._world.after(READ, lambda: self._load(path))
             case effects.FileAppend(recording, path, data):
                 if self._edge.disk_full:
                     self.engine.file_failed(recording, "no space left on device", self._world.now)
@@ -159,6 +165,17 @@ class PlaneHost:
                     self._edge.files.setdefault(path, bytearray()).extend(data)
             case effects.FileClose():
                 pass
+
+    def _load(self, path: str) -> None:
+        if not self._works:
+            return
+        self._catch_up()
+        sound = self._edge.prompts.files.get(path)
+        if sound is None:
+            self.engine.sound_failed(path, "no such file", self._world.now)
+        else:
+            self.engine.sound_loaded(path, sound, self._world.now)
+        self.drain()
 
     def _to_agent(self, agent: SimulatedAgent, data: bytes) -> None:
         self._world.after(agent.latency, lambda: agent.receive(data))

@@ -26,6 +26,7 @@ from .exchange import Exchange
 from .functions import Functions
 from .network import Conditions, Network
 from .phones import Phone
+from .prompts import Prompts
 from .verify import check_session, check_world
 from .voices import Voices
 from .world import World
@@ -102,6 +103,7 @@ class Simulation:
             host=EDGE,
             planes=planes,
             elided=elided,
+            prompts=Prompts(self.voices, config.media.prompts),
         )
         address = (EDGE, config.sip.udp.port)
         self.exchange = Exchange(self.world, self.network, self.voices, host=EXCHANGE, edge=address, elided=elided)

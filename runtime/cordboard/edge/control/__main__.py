@@ -28,7 +28,9 @@ from cordboard.edge.control.keys import KEY_BYTES, KeyUnusable, load_control_key
 from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
+from cordboard.edge.control.prompts import Prompts
 from cordboard.edge.control.reload import watch
+from cordboard.edge.control.speech import speech_of
 from cordboard.edge.control.webhooks import cartesia_webhooks
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report, report_alive
@@ -103,8 +105,10 @@ async def _run(config: Config, *, reload: bool) -> None:
             advertise=lambda peer: own_address(config.sip.advertise, config.sip.udp.host, peer),
             media_host=lambda peer: own_address(config.sip.advertise, config.sip.rtp.bind, peer),
         )
+        prompts = Prompts(config.media.prompts, speech_of(config, lambda: _speech_key(config, store)), data.prompts)
+        stack.push_async_callback(prompts.close)
         metrics = Metrics(config.routes, lambda: engine.live)
-        control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane, metrics))
+        control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane, metrics, prompts))
         stack.push_async_callback(control.sip.close)
         webhooks = await stack.enter_async_context(cartesia_webhooks(config, data, store, host, metrics.webhook))
         with _binding("sip.udp", str(config.sip.udp)):
@@ -197,6 +201,12 @@ def _control_key(config: Config, data: DataDir, store: SecretStore) -> bytes:
     if len(key) < KEY_BYTES:
         raise StartError(f"http.public.signing_key: shorter than {KEY_BYTES} bytes\nmake one: openssl rand -hex 32")
     return key
+
+
+def _speech_key(config: Config, store: SecretStore) -> str:
+    reference = config.speech.api_key
+    assert reference is not None  # load
+    return reveal("speech.api_key", reference, os.environ, store)
 
 
 def _kill_plane(index: int, pid: int, reason: str) -> None:

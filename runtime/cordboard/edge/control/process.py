@@ -18,6 +18,7 @@ from cordboard.edge.control.fetches import Fetches
 from cordboard.edge.control.http import ControlUrl
 from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
+from cordboard.edge.control.prompts import Prompts
 from cordboard.edge.control.sip_socket import Address, SipSocket
 from cordboard.edge.control.turns import FunctionHost, Turns
 from cordboard.session.effects import (
@@ -28,6 +29,7 @@ from cordboard.session.effects import (
     KeepDialog,
     KillPlane,
     Log,
+    PreparePrompt,
     ReleaseDone,
     ReplyHttp,
     RetainRelease,
@@ -63,6 +65,8 @@ class Engine(Protocol):
     def turn_failed(self, token: str, kind: str, message: str, now: float) -> None: ...
     def fetched(self, token: str, status: int, body: bytes, now: float) -> None: ...
     def fetch_failed(self, token: str, reason: str, now: float) -> None: ...
+    def prompt_ready(self, request: str, path: str, now: float) -> None: ...
+    def prompt_failed(self, request: str, reason: str, now: float) -> None: ...
     def set_release(self, release: Release) -> None: ...
     def restore(self, records: Iterable[DialogRecord], now: float) -> None: ...
     def shutdown(self, now: float) -> None: ...
@@ -91,6 +95,8 @@ class Surroundings:
     """Asks the supervisor to kill plane (index, pid, reason)."""
     metrics: Metrics
     """What `/metrics` tells."""
+    prompts: Prompts
+    """Sounds for players."""
 
 
 class ControlProcess:
@@ -214,6 +220,16 @@ class ControlProcess:
         self._engine.fetch_failed(token, reason, self._loop.time())
         self._drain()
 
+    def prompt_ready(self, request: str, path: str) -> None:
+        """See PromptSink, as the one below."""
+        self._engine.prompt_ready(request, path, self._loop.time())
+        self._drain()
+
+    def prompt_failed(self, request: str, reason: str) -> None:
+        """There is no such sound."""
+        self._engine.prompt_failed(request, reason, self._loop.time())
+        self._drain()
+
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, None
         now = self._loop.time()
@@ -257,6 +273,8 @@ class ControlProcess:
                 self._turns.invoke(effect)
             case Fetch():
                 self._fetches.fetch(effect)
+            case PreparePrompt():
+                around.prompts.prepare(effect, self)
             case ReplyHttp(request, status, body, headers):
                 self.control_url.reply(request, status, body, headers)
             case KeepDialog(key, record):

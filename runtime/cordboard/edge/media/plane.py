@@ -16,6 +16,7 @@ from cordboard.edge.link import Link, bind_unix
 from cordboard.edge.media.agents import AgentConnections
 from cordboard.edge.media.ports import Address, NoPortsLeft, PortPairs
 from cordboard.edge.media.raw_files import RawFiles
+from cordboard.edge.media.sound_files import SoundFiles
 from cordboard.plane.effects import (
     AgentConnect,
     AgentDisconnect,
@@ -24,6 +25,7 @@ from cordboard.plane.effects import (
     Effect,
     FileAppend,
     FileClose,
+    LoadSound,
     OpenPorts,
     Packet,
     SendLink,
@@ -46,6 +48,8 @@ class Engine(Protocol):
     def agent_data(self, agent: str, data: bytes, now: float) -> None: ...
     def agent_eof(self, agent: str, now: float) -> None: ...
     def agent_lost(self, agent: str, reason: str, now: float) -> None: ...
+    def sound_loaded(self, path: str, data: bytes, now: float) -> None: ...
+    def sound_failed(self, path: str, reason: str, now: float) -> None: ...
     def file_failed(self, recording: str, reason: str, now: float) -> None: ...
     def tick_late(self, seconds: float) -> None: ...
     def next_timer(self) -> float | None: ...
@@ -65,6 +69,7 @@ class Plane:
         self._ports = PortPairs(self._loop, host, ports, self._on_rtp, self._on_rtcp)
         self._agents = AgentConnections(self._loop, self)
         self._files = RawFiles()
+        self._sounds = SoundFiles(self._loop, self)
         self._link: Link | None = None
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -101,6 +106,7 @@ class Plane:
             self._link.close("the plane ends")
         self._ports.close_all()
         self._files.close_all()
+        await self._sounds.close()
         await self._agents.close()
         self._socket_path.unlink(missing_ok=True)
         gc.enable()
@@ -182,6 +188,16 @@ class Plane:
         self._engine.agent_lost(agent, reason, self._loop.time())
         self._drain()
 
+    def sound_loaded(self, path: str, data: bytes) -> None:
+        """See SoundSink, as the one below."""
+        self._engine.sound_loaded(path, data, self._loop.time())
+        self._drain()
+
+    def sound_failed(self, path: str, reason: str) -> None:
+        """A sound's file cannot be read."""
+        self._engine.sound_failed(path, reason, self._loop.time())
+        self._drain()
+
     # --- what goes out
 
     def _drain(self) -> None:
@@ -211,6 +227,8 @@ class Plane:
                 self._agents.write(agent, data)
             case AgentDisconnect(agent):
                 self._agents.disconnect(agent)
+            case LoadSound(path):
+                self._sounds.load(path)
             case FileAppend(recording, path, data):
                 try:
                     self._files.append(recording, path, data)

@@ -1,0 +1,415 @@
+"""A session's players: made ready by the shell, heard by legs, and over exactly once.
+
+preparing ──the shell has a file──▶ loading ──plane has it in memory──▶ ready ──▶ stopped | finished | failed
+
+Two ways lead to a leg. `media.send` routes a player like any source. `call.say` and `call.play`, and the edge's own
+prompts, play *over* a leg's source, which comes back when the sound ends. Either way the newest wins, in the order of
+the commands and not in that of how long a sound took to prepare: what was routed to a leg after `call.say` ends it.
+
+The edge's own prompts (a gather's, an announcement) are `prompt()`: no events, one call when it is over.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from cordboard.contract import link
+from cordboard.contract.commands import CallPlay, PlayerAddMarker, PlayerCreate, PlayerSimple, Sound
+from cordboard.contract.events import PlaybackFinished, PlayerEvent, PlayerMarker
+from cordboard.contract.records import ObjectRecord
+
+from .effects import PreparePrompt
+from .objects import Leg
+from .steps import Step
+from .timers import Timer
+
+if TYPE_CHECKING:
+    from .session import Session
+
+MAX_PLAYERS = 10
+"""Live players of one session (VoxEngine's limit, reference voxengine §1.7); the edge's own prompts apart."""
+
+MAX_MARKERS = 100
+"""Markers of one player, as in the plane."""
+
+PREPARE_LIMIT = 10.0
+"""Seconds until a sound must be ready: a download has 5, an engine of speech 8. A caller may wait for it in silence."""
+
+Ended = Literal["finished", "stopped", "failed"]
+"""How a player ends."""
+
+Then = Callable[[Ended, str, float], None]
+"""(how, why, now) of an ended prompt."""
+
+
+@dataclass(slots=True, eq=False)
+class Player:
+    """One player."""
+
+    name: str
+    """As the handler knows it; empty for the edge's own prompts."""
+    unit: str
+    loop: bool = False
+    paused: bool = False
+    over: str = ""
+    """Unit of the leg that hears it in place of its source; empty: it is routed."""
+    then: Then | None = None
+    """Who is told of the end of the edge's own prompt."""
+    state: Literal["PREPARING", "LOADING", "READY", "PLAYING", "PAUSED", "ENDED"] = "PREPARING"
+    wanted: str = ""
+    """Unit of the leg that shall hear it once it is ready."""
+    sink: str = ""
+    """Unit of the leg that hears it."""
+    closing: bool = False
+    """The plane was told to end it."""
+    marks: list[float] = field(default_factory=list)
+    marked: int = 0
+    limit: Timer | None = None
+
+    @property
+    def live(self) -> bool:
+        """Not over."""
+        return self.state != "ENDED"
+
+    @property
+    def ready(self) -> bool:
+        """The plane can play it."""
+        return self.state in ("READY", "PLAYING", "PAUSED")
+
+    def record(self) -> ObjectRecord:
+        """What a handler sees."""
+        return ObjectRecord(name=self.name, kind="player", id=self.unit, state=self.state)
+
+
+class Prompt:
+    """A sound of the edge's own on its way to a leg."""
+
+    def __init__(self, players: "Players", player: Player) -> None:
+        self._players = players
+        self._player = player
+
+    def stop(self, now: float) -> None:
+        """End it; `then` is told `stopped`. Idempotent."""
+        self._players.end(self._player, "stop", now)
+
+
+class Players:
+    """All players of one session."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._live: list[Player] = []
+        self._made = 0
+        self._requests: dict[str, Player] = {}
+        """The shell's request → the player that waits for it."""
+        self._placed: list[tuple[str, Callable[[float], None]]] = []
+        """(leg's unit, what is done once no player is on its way to it)."""
+
+    def all(self) -> list[Player]:
+        """Live players of the handler."""
+        return [player for player in self._live if player.name]
+
+    def get(self, name: str) -> Player | None:
+        """The newest live player of that name."""
+        return next((player for player in reversed(self._live) if name and player.name == name), None)
+
+    # --- commands
+
+    def play(self, step: Step, args: CallPlay, now: float) -> None:
+        """call.say, call.play: over a leg's source. Done when it is accepted; its outcome is an event."""
+        leg = self._session.legs.get(step.command.target or "")
+        if leg is None or leg.hanging_up:
+            step.fail("object_ended", f"call {step.command.target!r} is over")
+            return
+        former = self.get(args.name)
+        if former is not None and former.over != leg.unit:
+            step.fail("refused", f"a player named {args.name!r} is live elsewhere; give this one another name")
+        elif self._may_make(step, args.name, replaced=former is not None):
+            player = self._make(args.name, loop=args.loop or args.sound.endless)
+            player.over = leg.unit
+            self._want(player, leg.unit, now)
+            self._prepare(player, (args.sound,), now)
+            step.done({"name": args.name, "id": player.unit})
+
+    def create(self, step: Step, args: PlayerCreate, now: float) -> None:
+        """player.create. Done when it is accepted."""
+        name = step.command.target or ""
+        if self.get(name) is not None:
+            step.fail("refused", f"a player named {name!r} is live; give this one another name")
+        elif self._may_make(step, name):
+            player = self._make(name, loop=args.loop or args.sound.endless)
+            player.paused = args.on_pause
+            self._prepare(player, (args.sound,), now)
+            step.done({"name": name, "id": player.unit})
+
+    def stop(self, step: Step, args: PlayerSimple, now: float) -> None:
+        """player.stop."""
+        player = self.get(step.command.target or "")
+        if player is not None:
+            self.end(player, "stop", now)
+        step.done()
+
+    def pause(self, step: Step, on: bool, now: float) -> None:
+        """player.pause, player.resume."""
+        player = self._named(step)
+        if player is None:
+            return
+        player.paused = on
+        if player.state in ("PLAYING", "PAUSED"):
+            player.state = "PAUSED" if on else "PLAYING"
+        if player.state != "PREPARING":
+            self._session.send_plane(link.PlayerPause(player.unit, on))
+        step.done()
+
+    def add_marker(self, step: Step, args: PlayerAddMarker, now: float) -> None:
+        """player.add_marker."""
+        player = self._named(step)
+        if player is None:
+            return
+        player.marked += 1
+        if player.marked > MAX_MARKERS:
+            step.fail("refused", f"a player may have {MAX_MARKERS} markers")
+        elif player.ready:
+            self._session.send_plane(link.PlayerMark(player.unit, args.offset, self._session.settling(step)))
+        else:
+            player.marks.append(args.offset)
+            step.done()
+
+    # --- the edge's own
+
+    def prompt(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
+        """Let a leg hear sounds one after the other in place of its source, which comes back at their end.
+
+        `then(how, why, now)` is called exactly once: finished (heard out), failed (why: for people), or stopped (by
+        `stop`, by a newer source of the leg, or by the leg's end); never before this has returned.
+        """
+        player = self._make("", loop=False)
+        player.over, player.then = leg.unit, then
+        self._want(player, leg.unit, now)
+        self._prepare(player, tuple(sounds), now)
+        return Prompt(self, player)
+
+    # --- routes
+
+    def unit_of(self, name: str) -> str | None:
+        """The unit of a live player."""
+        player = self.get(name)
+        return player.unit if player is not None else None
+
+    def by_unit(self, unit: str) -> Player | None:
+        """The player that a plane or route speaks of."""
+        return next((player for player in self._live if player.unit == unit), None)
+
+    def route(self, player: Player, leg: Leg, now: float) -> None:
+        """media.send: the leg hears the player, at once or when it is ready."""
+        if player.ready:
+            self._session.legs.cords.route(player.unit, leg.unit, now)
+            player.sink = leg.unit
+        else:
+            self._want(player, leg.unit, now)
+
+    def unroute(self, player: Player, leg: Leg, now: float) -> None:
+        """media.stop: one that plays over the leg's source ends; a routed one waits at its place."""
+        if player.over == leg.unit:
+            self.end(player, "stop", now)
+        elif player.wanted == leg.unit:
+            player.wanted = ""
+            self._check_placed(now)
+        else:
+            self._session.legs.cords.unroute(player.unit, leg.unit, now)
+            player.sink = "" if player.sink == leg.unit else player.sink
+
+    def superseded(self, sink: str, by: str, now: float) -> None:
+        """A sink was given a source: what played over the former one ends, what was on its way does not come."""
+        for player in list(self._live):
+            if player.unit == by:
+                continue
+            if player.over == sink:
+                self.end(player, "replaced", now)
+            elif player.wanted == sink:
+                player.wanted = ""
+                self._check_placed(now)
+            elif player.sink == sink:
+                player.sink = ""
+
+    def awaited_by(self, leg: Leg) -> bool:
+        """A player is on its way to a leg."""
+        return any(player.wanted == leg.unit for player in self._live)
+
+    def when_placed(self, leg: Leg, act: Callable[[float], None], now: float) -> None:
+        """Call `act` once no player is on its way to a leg any more: now, if none is."""
+        if self.awaited_by(leg):
+            self._placed.append((leg.unit, act))
+        else:
+            act(now)
+
+    def leg_over(self, leg: Leg, now: float) -> None:
+        """A leg is over: what played over its source is, too."""
+        for player in list(self._live):
+            if player.over == leg.unit:
+                self.end(player, "call_ended", now)
+            else:
+                player.wanted = "" if player.wanted == leg.unit else player.wanted
+                player.sink = "" if player.sink == leg.unit else player.sink
+        self._placed = [each for each in self._placed if each[0] != leg.unit]
+
+    # --- what shell and plane tell
+
+    def prepared(self, request: str, path: str, now: float) -> None:
+        """A sound is ready in a file."""
+        player = self._requests.pop(request, None)
+        if player is None:
+            return  # it ended meanwhile
+        player.state = "LOADING"
+
+        def loaded(done: link.Done, at: float) -> None:
+            if done.ok and player.live:
+                self._ready(player, float(done.result.get("seconds", 0.0)), at)
+
+        session = self._session
+        session.send_plane(link.SoundOpen(player.unit, path, player.loop, player.paused, session.confirm(loaded)))
+
+    def not_prepared(self, request: str, reason: str, now: float) -> None:
+        """There is no such sound."""
+        player = self._requests.pop(request, None)
+        if player is not None:
+            self._over(player, "failed", 0.0, reason, now)
+
+    def said(self, message: link.PlayerSaid, now: float) -> None:
+        """A step in a player's life."""
+        player = self.by_unit(message.player)
+        if player is None:
+            return
+        match message.type:
+            case "started":
+                player.state = "PLAYING"
+                self._post(player, "player.started", PlayerEvent(call=self._listener(player)), now)
+            case "marker":
+                self._post(player, "player.marker", PlayerMarker(message.seconds, self._listener(player)), now)
+            case "finished" | "stopped" | "failed" as how:
+                self._over(player, how, message.seconds, message.reason, now)
+            case "chunks_finished":
+                pass
+
+    # --- ends
+
+    def end(self, player: Player, reason: str, now: float) -> None:
+        """Stop a player; its end is told when the plane has told it, or at once where the plane knows nothing of it."""
+        if not player.live or player.closing:
+            return
+        player.closing = True
+        if player.state == "PREPARING":
+            self._session.services.timers.set(now, lambda at: self._over(player, "stopped", 0.0, reason, at))
+        else:
+            self._session.send_plane(link.PlayerClose(player.unit, reason))
+
+    def _over(self, player: Player, how: Ended, seconds: float, reason: str, now: float) -> None:
+        """A player is over, exactly once."""
+        if not player.live:
+            return
+        listener = self._listener(player)
+        player.state = "ENDED"
+        player.wanted = ""
+        self._live.remove(player)
+        self._requests = {request: each for request, each in self._requests.items() if each is not player}
+        if player.limit is not None:
+            player.limit.cancel()
+        self._session.legs.cords.player_gone(player.unit, now)
+        self._post(player, f"player.{how}", PlayerEvent(seconds, reason, listener), now)
+        if player.over and player.name and how != "stopped":
+            self._session.post("call.playback_finished", PlaybackFinished(listener, reason), now, target=player.name)
+        if player.then is not None:
+            player.then(how, reason, now)
+        self._check_placed(now)
+
+    # --- parts
+
+    def _may_make(self, step: Step, name: str, *, replaced: bool = False) -> bool:
+        if not replaced and not self._session.name_is_free(step, name):
+            return False
+        if len(self.all()) - replaced >= MAX_PLAYERS:
+            step.fail("refused", f"a session may have {MAX_PLAYERS} live players; stop one first")
+            return False
+        return True
+
+    def _make(self, name: str, *, loop: bool) -> Player:
+        self._made += 1
+        unit = f"{self._session.id}/{name or 'prompt'}~p{self._made}"
+        player = Player(name, unit, loop)
+        self._live.append(player)
+        return player
+
+    def _prepare(self, player: Player, sounds: tuple[Sound, ...], now: float) -> None:
+        session = self._session
+        request = f"{session.id}#prompt{self._made}"
+        self._requests[request] = player
+
+        def late(at: float) -> None:
+            self.not_prepared(request, f"it was not ready within {PREPARE_LIMIT:g} s", at)
+
+        player.limit = session.services.timers.set(now + PREPARE_LIMIT, late)
+        session.services.emit(PreparePrompt(request, sounds))
+
+    def _want(self, player: Player, leg: str, now: float) -> None:
+        """A player shall be heard by a leg once it is ready; those on their way there before it are not."""
+        player.wanted = leg
+        for other in list(self._live):
+            if other is not player and other.wanted == leg:
+                other.wanted = ""
+                if other.over:
+                    self.end(other, "replaced", now)
+
+    def _ready(self, player: Player, seconds: float, now: float) -> None:
+        player.state = "PAUSED" if player.paused else "READY"
+        if player.limit is not None:
+            player.limit.cancel()
+        marks, player.marks = player.marks, []
+        for offset in marks:
+            self._session.send_plane(link.PlayerMark(player.unit, offset))
+        self._post(player, "player.ready", PlayerEvent(seconds), now)
+        leg = self._session.legs.by_unit(player.wanted)
+        if leg is None or not leg.live or player.closing:
+            return
+        if leg.media_ready:
+            self._place(player, leg, now)
+        else:
+            self._session.legs.cords.when_media_ready(leg, lambda at: self._place(player, leg, at))
+
+    def _place(self, player: Player, leg: Leg, now: float) -> None:
+        if player.wanted != leg.unit or not player.live:
+            return
+        player.wanted, player.sink = "", leg.unit
+        cords = self._session.legs.cords
+        if player.over:
+            cords.play_over(player.unit, leg, now)
+            for other in list(self._live):
+                if other is not player and other.over == leg.unit and not other.wanted:
+                    self.end(other, "replaced", now)
+        else:
+            cords.route(player.unit, leg.unit, now)
+        self._check_placed(now)
+
+    def _check_placed(self, now: float) -> None:
+        waiting, self._placed = self._placed, []
+        for unit, act in waiting:
+            if any(player.wanted == unit for player in self._live):
+                self._placed.append((unit, act))
+            else:
+                act(now)
+
+    def _listener(self, player: Player) -> str:
+        leg = self._session.legs.by_unit(player.over or player.sink)
+        return leg.name if leg is not None else ""
+
+    def _named(self, step: Step) -> Player | None:
+        player = self.get(step.command.target or "")
+        if player is None:
+            step.fail("object_ended", f"player {step.command.target!r} is over")
+        return player
+
+    def _post(self, player: Player, type_: str, data: Any, now: float) -> None:
+        if player.name:
+            self._session.post(type_, data, now, target=player.name)
+        else:
+            facts = {"call": data.call, **({"reason": data.reason} if getattr(data, "reason", "") else {})}
+            self._session.note("media", f"prompt {type_.partition('.')[2]}", facts, now)

@@ -1,0 +1,179 @@
+"""Players in a simulated world: what the caller hears, in what order, and what the scenario is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.simulator.calls import CALLER, agent_of, control, heard, record_of
+from tests.simulator.conftest import Make
+
+from cordboard.media.wav import write_pcm16
+from cordboard.simulator.phones import Phone
+from cordboard.simulator.simulation import Simulation
+
+TEMPLATE = Path(__file__).parent / "players" / "template.yaml"
+TEXT = "a text of three seconds, as long as it lasts"
+
+
+@pytest.fixture
+def players(make: Make, tmp_path: Path) -> Simulation:
+    """A world with a prompts folder."""
+    folder = tmp_path / "prompts"
+    folder.mkdir()
+    write_pcm16(folder / "hold.wav", np.zeros(16_000, np.int16), 16_000)
+    (tmp_path / "cordboard.toml").write_text('[dial]\nallow = ["*"]\n')
+    return make(TEMPLATE, file=tmp_path / "cordboard.toml")
+
+
+def steps(sim: Simulation, phone: Phone) -> list[str]:
+    found: list[str] = sim.session_of(phone).state["steps"]
+    return found
+
+
+def test_a_hang_up_after_playout_hears_out_a_prompt_that_is_not_even_ready(players: Simulation) -> None:
+    caller = players.call(CALLER, "goodbye")
+    assert caller.state == "answered"
+    players.world.advance(6)
+    assert caller.state == "ended"
+    text = "Thank you for calling. Goodbye."
+    assert heard(players, caller) == {text: pytest.approx(len(text) / 15, abs=0.04)}
+    assert record_of(players, caller).cause == "handler.terminate"
+
+
+def test_the_agent_is_back_when_a_prompt_ends(players: Simulation) -> None:
+    caller = players.call(CALLER, "agent")
+    agent = agent_of(players, caller)
+    agent.say("hello", 0.4)
+    players.world.advance(1)
+    assert control(players, caller, {"do": "say", "text": "one moment"}).status == 204
+    players.world.advance(0.2)
+    agent.say("into the void", 0.2)
+    players.world.advance(1.5)
+    agent.say("where were we", 0.4)
+    players.world.advance(1)
+    assert list(heard(players, caller)) == ["hello", "one moment", "where were we"]
+    assert steps(players, caller) == [
+        "player.ready say -", "player.started say caller", "player.finished say caller", "playback say on caller",
+    ]  # fmt: skip
+    caller.hangup()
+
+
+def test_a_source_that_is_newer_ends_a_prompt(players: Simulation) -> None:
+    caller = players.call(CALLER, "agent")
+    agent = agent_of(players, caller)
+    control(players, caller, {"do": "say", "text": "a long story that nobody hears to its end"})
+    players.world.advance(0.5)
+    control(players, caller, {"do": "bridge"})
+    agent.say("to the point", 0.4)
+    players.world.advance(1)
+    assert list(heard(players, caller)) == ["a long story that nobody hears to its end", "to the point"]
+    assert steps(players, caller)[-1] == "player.stopped say caller replaced"
+    caller.hangup()
+
+
+def test_saying_again_replaces_what_is_said(players: Simulation) -> None:
+    caller = players.call(CALLER, "twice")
+    players.world.advance(4)
+    assert list(heard(players, caller)) == ["first things first, and at length", "second"]
+    assert heard(players, caller)["first things first, and at length"] < 1.2
+    assert steps(players, caller).count("playback say on caller") == 1
+    assert "player.stopped say caller replaced" in steps(players, caller)
+    caller.hangup()
+
+
+def test_hold_music_repeats_until_it_is_stopped(players: Simulation) -> None:
+    caller = players.call(CALLER, "hold")
+    players.world.advance(3.5)
+    assert heard(players, caller) == {"prompts/hold.wav": pytest.approx(3.4, abs=0.2)}
+    control(players, caller, {"do": "stop", "name": "music"})
+    since = players.world.now
+    players.world.advance(1)
+    assert heard(players, caller, since + 0.1) == {}
+    assert steps(players, caller)[-1] == "player.stopped music caller stop"
+    caller.hangup()
+
+
+def test_a_pause_keeps_the_place(players: Simulation) -> None:
+    caller = players.call(CALLER, "paused")
+    players.world.advance(2)
+    assert heard(players, caller) == {}
+    control(players, caller, {"do": "resume", "name": "text"})
+    players.world.advance(0.3)
+    control(players, caller, {"do": "pause", "name": "text"})
+    players.world.advance(1)
+    control(players, caller, {"do": "resume", "name": "text"})
+    players.world.advance(1)
+    assert heard(players, caller) == {"wait for it": pytest.approx(0.74, abs=0.03)}
+    assert steps(players, caller)[-1] == "player.finished text caller"
+    caller.hangup()
+
+
+def test_a_player_without_a_listener_waits_for_another(players: Simulation) -> None:
+    caller = players.call(CALLER, "markers")
+    players.world.advance(0.5)
+    control(players, caller, {"do": "unroute", "name": "text"})
+    players.world.advance(1)
+    assert heard(players, caller) == {TEXT: pytest.approx(0.5, abs=0.06)}
+    caller.hangup()
+
+
+def test_markers_are_told_in_order(players: Simulation) -> None:
+    caller = players.call(CALLER, "markers")
+    players.world.advance(4)
+    assert steps(players, caller)[2:] == ["marker 1", "marker 2.44", "player.finished text caller"]
+    caller.hangup()
+
+
+def test_the_newest_of_two_that_are_not_ready_wins(players: Simulation) -> None:
+    caller = players.call(CALLER, "newest")
+    players.world.advance(2)
+    assert heard(players, caller) == {"the newest": pytest.approx(0.66, abs=0.03)}
+    assert "player.stopped say caller replaced" in steps(players, caller)
+    caller.hangup()
+
+
+@pytest.mark.parametrize(("number", "reason"), [("missing", "prompts folder"), ("remote", "404")])
+def test_what_cannot_be_played_is_told_and_a_lonely_caller_does_not_wait_for_ever(
+    players: Simulation, number: str, reason: str
+) -> None:
+    players.edge.prompts.urls["https://sounds.test/a.wav"] = "404 Not Found"
+    caller = players.call(CALLER, number)
+    players.world.advance(1)
+    told = steps(players, caller)
+    assert told[0].startswith("player.failed ")
+    assert reason in told[0]
+    assert told[1].startswith("playback playback on caller ")
+    players.world.advance(12)
+    assert record_of(players, caller).cause == "limit.unbridged"
+
+
+def test_a_session_has_ten_players(players: Simulation) -> None:
+    caller = players.call(CALLER, "many")
+    players.world.advance(0.5)
+    assert steps(players, caller).count("player.create refused") == 1
+    assert sum(step.startswith("player.ready") for step in steps(players, caller)) == 10
+    caller.hangup()
+
+
+def test_a_progress_tone_repeats(players: Simulation) -> None:
+    caller = players.call(CALLER, "tones")
+    players.world.advance(12)
+    assert list(heard(players, caller).values()) == [pytest.approx(11.9, abs=0.2)]
+    caller.hangup()
+
+
+def test_a_plane_that_dies_takes_its_players_along(players: Simulation) -> None:
+    caller = players.call(CALLER, "hold")
+    players.world.advance(1)
+    players.edge.kill_plane(0)
+    players.world.advance(1)
+    assert record_of(players, caller).cause == "plane.lost"
+
+
+def test_a_phone_that_hangs_up_ends_what_it_hears(players: Simulation) -> None:
+    caller = players.call(CALLER, "goodbye")
+    players.world.advance(0.5)
+    caller.hangup()
+    players.world.advance(0.5)
+    assert caller.state == "ended"
+    assert record_of(players, caller).cause == "caller.hangup"
