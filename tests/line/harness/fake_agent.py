@@ -13,6 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
+from cordboard.line.ears.ear import Ears
 from cordboard.line.ears.scripted import ScriptedEars
 from cordboard.line.harness.call import Harness
 from cordboard.line.harness.program import AgentUrl
@@ -132,16 +133,17 @@ class FakeAgent:
 
 @asynccontextmanager
 async def harnessing(
-    *utterances: str, settings: str = "", ears: bool = True, dtmf_turns: bool = True
+    *utterances: str, settings: str = "", ears: bool | Ears = True, dtmf_turns: bool = True
 ) -> AsyncIterator[tuple[LineServer, FakeAgent]]:
-    """A stand-in whose agent `a` is a fake program; `settings` of the agent as in a script."""
+    """A stand-in whose agent `a` is a fake program; `settings` are those of an agent in a script. It hears `utterances`,
+    or by other ears, or not at all."""
     agent = FakeAgent()
     async with asyncio.timeout(LIMIT):
         listener = await asyncio.start_server(agent.serve, "127.0.0.1", 0)
         agent.port = listener.sockets[0].getsockname()[1]
         harness = Harness(
             AgentUrl(f"http://127.0.0.1:{agent.port}"),
-            ScriptedEars(utterances) if ears else None,
+            ScriptedEars(utterances) if ears is True else ears or None,
             dtmf_turns=dtmf_turns,
         )
         script = parse(f'[speech]\nengine = "tones"\n[agents.a]\n{settings}', Path())
