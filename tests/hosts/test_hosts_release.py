@@ -12,7 +12,7 @@ from tests.scenario.rounds import invocation, payload
 from cordboard.contract.records import Description, EventRoute
 from cordboard.contract.release import Release, RouteConflict
 from cordboard.hosts.errors import FunctionError, FunctionRaised, NoSuchFunction, ReleaseError, TemplateError
-from cordboard.hosts.host import ReleasingHost
+from cordboard.hosts.host import SnapshotHost
 from cordboard.hosts.in_process import InProcessHost
 from cordboard.hosts.template import read_template
 from cordboard.hosts.workers import WorkerHost
@@ -52,7 +52,7 @@ def write(folder: Path, name: str = "one", *, targets: tuple[str, str] = ("a", "
     return template
 
 
-def host_of(kind: str, template: Path) -> ReleasingHost:
+def host_of(kind: str, template: Path) -> SnapshotHost:
     return InProcessHost(template, stores=Stores()) if kind == "in_process" else WorkerHost(template)
 
 
@@ -67,7 +67,7 @@ def no_modules_left() -> Iterator[None]:
     assert list(sys.meta_path) == before[1]
 
 
-async def commands(host: ReleasingHost, release: str, function: str = "F", target: str = "a") -> list[str]:
+async def commands(host: SnapshotHost, release: str, function: str = "F", target: str = "a") -> list[str]:
     asked = payload(invocation("timer", target, {"timer": target}))
     answer = await host.invoke(release, function, asked, timeout=5)
     return [command["target"] for command in answer["commands"]]

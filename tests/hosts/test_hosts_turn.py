@@ -1,4 +1,5 @@
-"""Every sentence of DESIGN §4 about the turn, on both hosts: in this process, and through real awslambdaric workers."""
+"""Every sentence of DESIGN §4 about the turn, on every host: in this process, through real awslambdaric workers, and
+by boto3's Invoke through an endpoint in front of such workers."""
 
 import asyncio
 import time
@@ -10,12 +11,15 @@ import pytest
 from tests.scenario.rounds import CONTROL_URL, Played, Result, Run, invocation, payload, play
 
 from cordboard.contract.records import Answer, JournalEntry, StepError
+from cordboard.hosts.aws_lambda import LambdaHost
 from cordboard.hosts.host import FunctionHost
 from cordboard.hosts.in_process import InProcessHost
 from cordboard.hosts.workers import WorkerHost
 from cordboard.scenario import Stores
 from cordboard.storage.secrets import SecretStore
 from cordboard.storage.sqlite import SqliteStorage
+
+from .invoke_endpoint import Endpoint
 
 TEMPLATE = Path(__file__).parent / "template.yaml"
 
@@ -39,10 +43,17 @@ class Desk:
             }
             self.host = WorkerHost(TEMPLATE, environment=variables, on_log=lambda *line: self.printed.append(line))
         self.loop = asyncio.Runner()
+        self.endpoint: Endpoint | None = None
+        if kind == "invoke_endpoint":
+            self.endpoint = Endpoint(self.host)
+            url = self.loop.run(self.endpoint.start())
+            self.host = LambdaHost(lambda: ("Turns", "Broken"), region="eu-west-1", endpoint_url=url)
         self.release = self.loop.run(self.host.start()).id
 
     def close(self) -> None:
         self.loop.run(self.host.close())
+        if self.endpoint is not None:
+            self.loop.run(self.endpoint.close())
         self.loop.close()
         self.storage.close()
         self.secrets.close()
@@ -54,9 +65,16 @@ class Desk:
         return self.loop.run(play(run or self.run, invocation("timer", name, {"timer": name}), results))
 
 
-@pytest.fixture(scope="module", params=["in_process", "workers"])
+@pytest.fixture(scope="module", params=["in_process", "workers", "invoke_endpoint"])
 def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    made = Desk(request.param, tmp_path_factory.mktemp("desk"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        yield from a_desk(request.param, tmp_path_factory)
+
+
+def a_desk(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    made = Desk(kind, tmp_path_factory.mktemp("desk"))
     yield made
     made.close()
 
@@ -287,9 +305,11 @@ def test_replies_that_cannot_travel_fail(desk: Desk, verb: str, kind: str) -> No
     assert error_of(desk.loop.run(play(desk.run, asked)))[0] == kind
 
 
-def test_two_hundred_sessions_at_once_keep_apart(desk: Desk) -> None:
+def test_many_sessions_at_once_keep_apart(desk: Desk) -> None:
+    crowd = 200 if desk.endpoint is None else 20  # there boto3, the endpoint and the host share one interpreter
+
     async def all_at_once() -> list[Played]:
-        asked = [invocation("timer", "counts", {"timer": "counts"}, session=f"s_{n}") for n in range(200)]
+        asked = [invocation("timer", "counts", {"timer": "counts"}, session=f"s_{n}") for n in range(crowd)]
         return list(await asyncio.gather(*(play(desk.run, one) for one in asked)))
 
     for number, event in enumerate(desk.loop.run(all_at_once())):

@@ -220,6 +220,20 @@ def test_a_round_without_an_answer_is_tried_once_more(kind: str) -> None:
     assert policies(bench) == [(kind, "ignore")]
 
 
+def test_a_throttled_round_is_tried_once_more_after_a_pause() -> None:
+    bench = connected(call_tone=None)
+    bench.hold.add("call.tone")
+    digit(bench, "1")
+    bench.lose(bench.held[0], "throttled")
+    assert [made.attempt for made in bench.held] == [1]
+    bench.run(0.31)
+    assert [made.attempt for made in bench.held] == [1, 2]
+    bench.lose(bench.held[1], "throttled")
+    bench.run(5)
+    assert len(bench.held) == 2
+    assert policies(bench) == [("throttled", "ignore")]
+
+
 @pytest.mark.parametrize("kind", ["raised", "too_large", "no_such_function"])
 def test_what_would_only_happen_again_is_not_tried_again(kind: str) -> None:
     bench = connected(call_tone=None)

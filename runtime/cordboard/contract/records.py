@@ -314,6 +314,8 @@ class Description:
     """What the agent may call; `events` holds their routes."""
     webhooks: tuple[WebhookRoute, ...] = ()
     """Webhooks of Cartesia that it takes."""
+    release: str = ""
+    """Stamp of the code it runs: equal in all functions of one deployment; empty where the host knows it."""
     contract: str = "1"
     """Version of the contract it was built with."""
     schema: Literal["cordboard.description/1"] = "cordboard.description/1"
@@ -437,6 +439,8 @@ class CallEnded:
     """File names in the call's folder."""
     invocations: int = 0
     """Invocations it took."""
+    erased: Mapping[str, str] = field(default_factory=dict)
+    """recordings, transcripts, timelines, numbers → when it was erased from the call's folder (RFC 3339)."""
 
 
 def size_of(value: object) -> int:

@@ -18,6 +18,10 @@ class FunctionCrashed(FunctionError):
     """The worker's process ended in the middle of a round. The edge may try once more."""
 
 
+class FunctionThrottled(FunctionError):
+    """AWS has no room for the invocation at this moment (429). The edge may try once more."""
+
+
 class FunctionRaised(FunctionError):
     """An error outside of the contract: the module cannot be imported, or no answer record came back."""
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from cordboard.contract.codec import DecodeError, decode
 from cordboard.contract.records import DESCRIBE_SCHEMA, MAX_ANSWER, MAX_REQUEST, Description
@@ -58,25 +58,45 @@ class Backend(Protocol):
         """End what runs; idempotent."""
 
 
+class Code(Protocol):
+    """One state of the functions' code, wherever it lies."""
+
+    @property
+    def id(self) -> str:
+        """Release id; the same code has the same."""
+
+    def names(self) -> tuple[str, ...]:
+        """Names of its functions."""
+
+    def remove(self) -> None:
+        """Give back what was taken for it; blocking, once only."""
+
+
+AnyCode = TypeVar("AnyCode", bound=Code)
+
+
 @dataclass(slots=True)
-class _Held:
+class _Held(Generic[AnyCode]):
     release: Release
-    snapshot: Snapshot
+    code: AnyCode
     backend: Backend
     sessions: int = 0
 
 
-class ReleasingHost:
-    """A FunctionHost over one kind of backend."""
+class ReleasingHost(Generic[AnyCode]):
+    """A FunctionHost over one kind of code and backend."""
 
-    def __init__(self, template: Path) -> None:
-        self._template = template
-        self._held: dict[str, _Held] = {}
+    def __init__(self) -> None:
+        self._held: dict[str, _Held[AnyCode]] = {}
         self._current: Release | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._loading = asyncio.Lock()
 
-    def _open(self, snapshot: Snapshot) -> Backend:
+    def _take(self) -> AnyCode:
+        """The code as it is now; blocking. Raises TemplateError, ReleaseError."""
+        raise NotImplementedError
+
+    def _open(self, code: AnyCode) -> Backend:
         raise NotImplementedError
 
     @property
@@ -88,39 +108,42 @@ class ReleasingHost:
 
     async def start(self) -> Release:
         """See FunctionHost."""
-        await asyncio.to_thread(sweep_snapshots)
         return await self.reload()
 
     async def reload(self) -> Release:
         """See FunctionHost."""
         async with self._loading:
-            snapshot = await asyncio.to_thread(take_snapshot, self._template)
-            if snapshot.id in self._held:  # unchanged, or back to code that sessions still hold
-                snapshot.remove()
-                held = self._held[snapshot.id]
+            code = await asyncio.to_thread(self._take)
+            if code.id in self._held:  # unchanged, or back to code that sessions still hold
+                code.remove()
+                held = self._held[code.id]
             else:
-                held = await self._load(snapshot)
-                self._held[snapshot.id] = held
+                held = await self._load(code)
+                self._held[code.id] = held
             before, self._current = self._current, held.release
             if before is not None:
                 self._end_if_unused(before.id)
             return held.release
 
-    async def _load(self, snapshot: Snapshot) -> _Held:
+    async def _load(self, code: AnyCode) -> _Held[AnyCode]:
         backend: Backend | None = None
         try:
-            backend = self._open(snapshot)
-            functions = {spec.name: await _describe(backend, spec.name) for spec in snapshot.functions}
+            backend = self._open(code)
+            functions = {name: await _describe(backend, name) for name in code.names()}
+            self._check(functions)
             try:
-                release = Release(snapshot.id, functions)
+                release = Release(code.id, functions)
             except RouteConflict as error:
                 raise ReleaseError(str(error)) from error
-            return _Held(release, snapshot, backend)
+            return _Held(release, code, backend)
         except BaseException:
             if backend is not None:
                 await backend.close()
-            snapshot.remove()
+            code.remove()
             raise
+
+    def _check(self, functions: Mapping[str, Description]) -> None:
+        """Raises ReleaseError for functions that are not of one state of the code."""
 
     async def invoke(
         self, release_id: str, function: str, payload: Mapping[str, Any], *, timeout: float
@@ -165,9 +188,25 @@ class ReleasingHost:
             await asyncio.gather(*(_end(item) for item in held), *self._closing)
 
 
-async def _end(held: _Held) -> None:
+async def _end(held: _Held[Any]) -> None:
     await held.backend.close()
-    await asyncio.to_thread(held.snapshot.remove)
+    await asyncio.to_thread(held.code.remove)
+
+
+class SnapshotHost(ReleasingHost[Snapshot]):
+    """A FunctionHost over copies of the code that a template names."""
+
+    def __init__(self, template: Path) -> None:
+        super().__init__()
+        self._template = template
+
+    async def start(self) -> Release:
+        """See FunctionHost."""
+        await asyncio.to_thread(sweep_snapshots)
+        return await super().start()
+
+    def _take(self) -> Snapshot:
+        return take_snapshot(self._template)
 
 
 async def _describe(backend: Backend, function: str) -> Description:
@@ -193,4 +232,13 @@ def read_answer(function: str, body: bytes) -> dict[str, Any]:
     return answer
 
 
-__all__ = ["Backend", "FunctionError", "FunctionHost", "OnLog", "Release", "ReleasingHost", "read_answer"]
+__all__ = [
+    "Backend",
+    "FunctionError",
+    "FunctionHost",
+    "OnLog",
+    "Release",
+    "ReleasingHost",
+    "SnapshotHost",
+    "read_answer",
+]

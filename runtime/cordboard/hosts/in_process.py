@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 from cordboard.scenario import CartesiaWebhooks, Scenario, Stores
 
 from .errors import FunctionError, FunctionRaised, FunctionTimeout
-from .host import ReleasingHost, read_answer
+from .host import SnapshotHost, read_answer
 from .snapshot import Snapshot
 from .template import FunctionSpec
 
@@ -31,7 +31,7 @@ Function: TypeAlias = Scenario[Any] | CartesiaWebhooks
 _numbers: Final = itertools.count(1)
 
 
-class InProcessHost(ReleasingHost):
+class InProcessHost(SnapshotHost):
     """A FunctionHost without processes. `stores` None: what `bind_storage` or the environment says."""
 
     def __init__(self, template: Path, *, stores: Stores | None = None) -> None:

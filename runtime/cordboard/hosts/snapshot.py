@@ -37,6 +37,10 @@ class Snapshot:
     lock: int
     """Descriptor of the lock, open as long as the copy is in use."""
 
+    def names(self) -> tuple[str, ...]:
+        """Names of its functions, in the template's order."""
+        return tuple(spec.name for spec in self.functions)
+
     def remove(self) -> None:
         """Delete the copy; once only."""
         shutil.rmtree(self.root, ignore_errors=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from .errors import FunctionCrashed, FunctionError, FunctionTimeout, NoSuchFunction
-from .host import OnLog, ReleasingHost, read_answer
+from .host import OnLog, SnapshotHost, read_answer
 from .snapshot import Snapshot
 from .template import FunctionSpec
 from .worker_process import WorkerProcess, silent
@@ -23,7 +23,7 @@ FIRST_BACKOFF: Final = 0.1  # seconds before a worker that died at its start is 
 MAX_BACKOFF: Final = 5.0  # seconds; a fixed file is picked up by a reload, not by waiting
 
 
-class WorkerHost(ReleasingHost):
+class WorkerHost(SnapshotHost):
     """A FunctionHost over processes. `environment` reaches every worker (CORDBOARD_STORAGE, CORDBOARD_SECRETS)."""
 
     def __init__(

@@ -12,6 +12,7 @@ from .binding import Stores
 from .process_loop import run_alone
 from .runner import Handler, read_invocation, run_round
 from .session import Session, check_state_class
+from .stamp import code_stamp
 from .tool_calls import TOOL_EVENTS, Tools
 from .tools import make_tool
 from .vocabulary import EventType
@@ -111,7 +112,9 @@ class Scenario(Generic[S]):
         """What this function says of itself."""
         routes = (*self._routes, *self._tools.routes({route.type for route in self._routes}))
         log_only, tools = tuple(self._log_only), self._tools.describe()
-        return Description(self.name, routes, log_only, self._on_error, self._state_default, tools)
+        return Description(
+            self.name, routes, log_only, self._on_error, self._state_default, tools, release=code_stamp()
+        )
 
     async def run(self, payload: Mapping[str, Any], *, stores: Stores | None = None) -> dict[str, Any]:
         """One round: a `cordboard.invocation/1` in, a `cordboard.answer/1` out. Raises DecodeError for no invocation.

@@ -33,6 +33,7 @@ from .binding import CLAIMS_VARIABLE, Stores, bound_stores
 from .function_url import HttpEvent, NotHttp, answer, read_http
 from .process_loop import run_alone
 from .runner import MAX_MESSAGE, MAX_TRACEBACK
+from .stamp import code_stamp
 from .webhook_gate import (
     RETRY_AFTER,
     SECRET_HEADER,
@@ -109,7 +110,7 @@ class CartesiaWebhooks:
 
     def describe(self) -> Description:
         """What this function says of itself."""
-        return Description("", webhooks=tuple(self._routes))
+        return Description("", webhooks=tuple(self._routes), release=code_stamp())
 
     async def run(self, payload: Mapping[str, Any], *, stores: Stores | None = None) -> dict[str, Any]:
         """One invocation: description, an event from the edge, or an HTTP request of payload 2.0.

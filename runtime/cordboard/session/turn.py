@@ -46,7 +46,10 @@ HOST_GRACE = 12.0
 """Seconds beyond a round's time after which a silent host is given up: it may wait twice for a free worker."""
 
 ATTEMPTS = 2
-"""Tries of a round that is lost, times out or crashes."""
+"""Tries of a round that is lost, times out, crashes or is throttled."""
+
+THROTTLED_PAUSE = 0.3
+"""Seconds before a throttled round is tried again: at once it would be throttled again, and a caller waits."""
 
 
 @dataclass(slots=True)
@@ -145,14 +148,17 @@ class Turns:
             self._park(turn, answer, steps, now)
 
     def lost(self, token: str, kind: str, message: str, now: float) -> None:
-        """A round brought no answer: lost, timed out, crashed, raised outside the contract, too large."""
+        """A round brought no answer: lost, timed out, crashed, throttled, raised outside the contract, too large."""
         turn = self._of(token, kind, now)
         if turn is None:
             return
         self._session.note(
             "round", f"{turn.function} {kind}", {"event": turn.event.id, "round": turn.round, "message": message}, now
         )
-        if kind in ("timeout", "crashed", "lost") and turn.attempt < ATTEMPTS:
+        if kind == "throttled" and turn.attempt < ATTEMPTS:
+            turn.attempt += 1
+            self._limit(turn, now + THROTTLED_PAUSE, self._invoke)
+        elif kind in ("timeout", "crashed", "lost") and turn.attempt < ATTEMPTS:
             turn.attempt += 1
             self._invoke(now)
         else:

@@ -11,6 +11,7 @@ from cordboard.session.effects import Invoke
 KINDS: Final[Mapping[str, str]] = {
     "FunctionTimeout": "timeout",
     "FunctionCrashed": "crashed",
+    "FunctionThrottled": "throttled",
     "FunctionRaised": "raised",
     "AnswerTooLarge": "too_large",
     "RequestTooLarge": "too_large",
