@@ -16,9 +16,14 @@ from cordboard.line.ears import options as ear_options
 from cordboard.line.harness.call import Harness
 from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed
 from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
+from cordboard.line.platform import options as platform_options
+from cordboard.line.platform.options import DATA_DIR, OptionInvalid
+from cordboard.line.platform.store import StoreUnusable
 from cordboard.line.script import Script, load
 from cordboard.line.server import LineServer
 from cordboard.line.tables import ScriptError
+from cordboard.line.voices import options as voice_options
+from cordboard.line.voices.voice import VoiceUnavailable
 from cordboard.line.webhooks import options as webhook_options
 from cordboard.line.webhooks.outbox import OutboxUnusable
 from cordboard.line.webhooks.sender import Webhooks, WebhookTargetInvalid
@@ -38,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="TCP port, 0 for any (default: %(default)s)")
+    voice_options.add_arguments(parser)
     group = parser.add_argument_group("an agent of your own: a cartesia-line program")
     where = group.add_mutually_exclusive_group()
     where.add_argument("--agent", type=Path, metavar="MAIN.PY", help="run this program, as one more agent")
@@ -57,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="digits make turns of the caller, or are told and no more (default: %(default)s)",
     )
     ear_options.add_arguments(group)
-    group.add_argument(
-        "--data-dir", type=Path, default=Path("var"), help="virtual environments stand in agents/ of it (default: var)"
-    )
+    platform_options.add_arguments(parser)
     webhook_options.add_arguments(parser)
 
 
@@ -74,7 +78,8 @@ def agent_harness(args: argparse.Namespace, script: Script) -> dict[str, Harness
     if args.agent is not None:
         name = args.agent_id or args.agent.absolute().parent.name
         requirements = args.agent_requirements or REQUIREMENTS
-        host = AgentProgram(args.agent, python=args.agent_python, requirements=requirements, folder=args.data_dir)
+        folder = args.data_dir or DATA_DIR
+        host = AgentProgram(args.agent, python=args.agent_python, requirements=requirements, folder=folder)
     else:
         try:
             host = AgentUrl(args.agent_url)
@@ -124,17 +129,30 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
     webhooks: Webhooks | None = None
     try:
         script = load(args.script)
+        options = platform_options.open_options(args)
         webhooks = webhook_options.open_webhooks(args)
         harnesses = agent_harness(args, script)
         hosts = [harness.host for harness in harnesses.values()]
-        server = LineServer(script, args.host, args.port, harnesses=harnesses, webhooks=webhooks)
+        voice = voice_options.open_voice(args, script)
+        server = LineServer(
+            script, args.host, args.port, harnesses=harnesses, webhooks=webhooks, voice=voice, options=options
+        )
         starting = asyncio.create_task(_start(server, hosts, webhooks))
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
             await stopping
         log.info("stopping")
-    except (ScriptError, WavError, EnvironmentFailed, WebhookTargetInvalid, OutboxUnusable) as exc:
+    except (
+        OptionInvalid,
+        StoreUnusable,
+        ScriptError,
+        WavError,
+        VoiceUnavailable,
+        EnvironmentFailed,
+        WebhookTargetInvalid,
+        OutboxUnusable,
+    ) as exc:
         log.error("%s", exc)
         return 2
     except OSError as exc:
@@ -158,6 +176,7 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
 async def _start(server: LineServer, hosts: list[AgentHost], webhooks: Webhooks | None) -> None:
     if webhooks is not None:
         await webhooks.start()
+    await server.open()
     for host in hosts:
         await host.start()
     await server.start()

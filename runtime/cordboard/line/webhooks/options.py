@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from cordboard.line.platform.options import DATA_DIR
 from cordboard.line.webhooks.outbox import Outbox
 from cordboard.line.webhooks.sender import Webhooks, WebhookTargetInvalid
 
@@ -45,4 +46,4 @@ def open_webhooks(args: argparse.Namespace) -> Webhooks | None:
         raise WebhookTargetInvalid(f"--webhook-secret-file: {file}: is not UTF-8") from None
     if len(secret) > MAX_SECRET:
         raise WebhookTargetInvalid(f"--webhook-secret-file: {file}: has more than {MAX_SECRET} characters")
-    return Webhooks(url, secret, Outbox(args.data_dir / FILE))
+    return Webhooks(url, secret, Outbox((args.data_dir or DATA_DIR) / FILE))
