@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordboard.line.harness.mouth import split
+from cordboard.line.voices.sentences import split
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ the program is silent for 2.5 s is the last of its reply, unless the program say
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -17,13 +16,11 @@ from dataclasses import dataclass
 from cordboard.line.harness.messages import AgentFault, Dtmf, EndCall, Transfer
 from cordboard.line.speaker import Speaker
 from cordboard.line.speech import ReplyReading
+from cordboard.line.voices.sentences import split
 from cordboard.line.voices.voice import VoiceFailed
 
 REPLY_PAUSE = 2.5
 """Seconds of silence that end a reply of SDKs before 0.2.19 (§3.5)."""
-
-MAX_SENTENCE = 400
-"""Characters that are spoken in one go when no sentence ends: half a minute, cut between words."""
 
 MAX_WAITING = 20_000
 """Characters of text that wait to be spoken: twenty minutes of speech; a program that floods has failed."""
@@ -40,19 +37,6 @@ class _Item:
     """A sentence, something to do, or the end of the reply."""
     interruptible: bool = True
     dropped: bool = False
-
-
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+")
-
-
-def split(text: str, limit: int = MAX_SENTENCE) -> tuple[list[str], str]:
-    """Return the whole sentences of a text that may go on, and the rest of it. Nothing but spaces is lost."""
-    *whole, rest = _SENTENCE.split(text)
-    while len(rest) > limit:
-        at = rest.rfind(" ", 0, limit) + 1 or limit
-        whole.append(rest[:at])
-        rest = rest[at:]
-    return whole, rest
 
 
 class Mouth:
