@@ -159,8 +159,13 @@ class FirstAndThird:
         return []
 
 
-def test_an_ear_that_finds_the_turns_itself_is_believed() -> None:
-    ear = HeldEar(FirstAndThird())
+@pytest.mark.parametrize("owner", ["the ear", "the call"])
+def test_other_turn_detectors_are_believed(owner: str) -> None:
+    ear = HeldEar(FirstAndThird() if owner == "the ear" else None)
+
+    def make(rate: int, threshold_dbfs: float) -> TurnDetector:
+        assert (rate, threshold_dbfs) == (8000, -40.0)
+        return FirstAndThird()
 
     async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
         await peer.audio(SILENCE, 3)
@@ -169,6 +174,7 @@ def test_an_ear_that_finds_the_turns_itself_is_believed() -> None:
         assert kinds([await session.until() for _ in range(2)]) == ["psst", "idle"]
         await speak(peer)
         await peer.send({"event": "custom", "metadata": {}})
-        assert (await session.until())["type"] == "custom", "loudness is no turn to this ear"
+        assert (await session.until())["type"] == "custom", "loudness is no turn here"
 
-    talk(test, ears=ear)
+    options: dict[str, Any] = {"turns": make} if owner == "the call" else {}
+    talk(test, ears=ear, **options)

@@ -15,6 +15,7 @@ from websockets.server import ServerProtocol
 
 from cordboard.line.ears.ear import Ears
 from cordboard.line.ears.scripted import ScriptedEars
+from cordboard.line.ears.turns import Turns, energy
 from cordboard.line.harness.call import Harness
 from cordboard.line.harness.program import AgentUrl
 from cordboard.line.script import parse
@@ -133,10 +134,14 @@ class FakeAgent:
 
 @asynccontextmanager
 async def harnessing(
-    *utterances: str, settings: str = "", ears: bool | Ears = True, dtmf_turns: bool = True
+    *utterances: str,
+    settings: str = "",
+    ears: bool | Ears = True,
+    turns: Turns = energy,
+    dtmf_turns: bool = True,
 ) -> AsyncIterator[tuple[LineServer, FakeAgent]]:
-    """A stand-in whose agent `a` is a fake program; `settings` are those of an agent in a script. It hears `utterances`,
-    or by other ears, or not at all."""
+    """A stand-in whose agent `a` is a fake program; `settings` are as in a script. It hears `utterances`, or by other
+    ears, or not at all."""
     agent = FakeAgent()
     async with asyncio.timeout(LIMIT):
         listener = await asyncio.start_server(agent.serve, "127.0.0.1", 0)
@@ -144,6 +149,7 @@ async def harnessing(
         harness = Harness(
             AgentUrl(f"http://127.0.0.1:{agent.port}"),
             ScriptedEars(utterances) if ears is True else ears or None,
+            turns,
             dtmf_turns=dtmf_turns,
         )
         script = parse(f'[speech]\nengine = "tones"\n[agents.a]\n{settings}', Path())
