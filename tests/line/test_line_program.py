@@ -1,12 +1,10 @@
-"""The stand-in as a program, its speech, and its tools' HTTP."""
+"""The stand-in as a program, and its tools' HTTP."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +13,7 @@ import pytest
 
 from cordboard.line.main import add_arguments, main
 from cordboard.line.records import CallRecord
-from cordboard.line.script import parse
-from cordboard.line.speech import Studio, tone_words, word_frequency
-from cordboard.line.steps import Text, Tone
 from cordboard.line.tool import post_json
-from cordboard.media.analysis import dominant_tone
-from cordboard.media.chain import PCMU_8000, decode
 
 PROGRAM = """
 import argparse, sys
@@ -65,6 +58,32 @@ def test_a_bad_script_ends_with_2_and_names_the_key(tmp_path: Path, capsys: pyte
     assert "x.wav" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--voice", "parrot"], "must be espeak-ng, sonic, piper:FILE or tones"),
+        (["--voice", "sonic", "--voice-name", "v-1"], "set CARTESIA_API_KEY"),
+        (["--voice", "piper"], "must be espeak-ng, sonic, piper:FILE or tones"),
+        (["--voice", "espeak-ng"], "espeak-ng is not installed: install it"),
+        (["--voice", "piper:none.onnx"], "piper is not installed: install it"),
+        (["--voice", "tones", "--voice-name=-x"], "--voice-name: must be"),
+    ],
+)
+def test_a_voice_that_cannot_work_ends_with_2_and_a_remedy(
+    options: list[str],
+    complaint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("CARTESIA_API_KEY", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    script = tmp_path / "s.toml"
+    script.write_text('[agents.a]\ngreeting = "Hello"\n')
+    assert main(arguments("--script", str(script), "--port", "0", *options)) == 2
+    assert complaint in capsys.readouterr().err
+
+
 def test_a_port_in_use_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import socket
 
@@ -73,66 +92,6 @@ def test_a_port_in_use_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(arguments("--script", str(script), "--port", str(taken.getsockname()[1]))) == 1
     assert "cannot listen" in capsys.readouterr().err
-
-
-def test_each_word_is_its_own_tone() -> None:
-    sound = tone_words("Hello, world", 8000)
-    assert len(sound) == 4000
-    for at, word in enumerate(("hello", "world")):
-        hz, _ = dominant_tone(sound[at * 2000 : at * 2000 + 1440], 8000)
-        assert abs(hz - word_frequency(word)) < 8
-    assert word_frequency("Hello,") == word_frequency("hello") != word_frequency("world")
-
-
-def studio(engine: str) -> Studio:
-    return Studio(parse(f'[speech]\nengine = "{engine}"\n[agents.a]\ngreeting = "Hello there"\n', Path()))
-
-
-def fake_speaker(folder: Path, body: str) -> None:
-    program = folder / "espeak-ng"
-    program.write_text(f"#!/bin/sh\n{body}\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-
-
-def test_text_goes_to_the_speaking_program_by_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_speaker(tmp_path, f'cat > "{tmp_path}/text"; echo "$@" > "{tmp_path}/words"; exit 1')
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    audio = asyncio.run(studio("espeak-ng").audio(Text("Hello there"), "mulaw_8000"))
-    assert len(audio) == 4000  # it failed, so two tones stand in
-    assert (tmp_path / "text").read_text() == "Hello there"
-    assert "Hello" not in (tmp_path / "words").read_text()
-
-
-def test_a_speaking_program_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_speaker(tmp_path, f'echo $$ > "{tmp_path}/pid"; exec sleep 60')
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr("cordboard.line.speech.SPEAK_TIMEOUT", 0.5)
-    assert len(asyncio.run(studio("auto").audio(Text("Hello there"), "pcm_16000"))) == 16000
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
-
-
-def test_what_the_program_wrote_becomes_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cordboard.media.tones import sine
-    from cordboard.media.wav import write_pcm16
-
-    write_pcm16(tmp_path / "made.wav", sine(500, 1.0, 22050), 22050)
-    fake_speaker(tmp_path, f'for last; do :; done; cp "{tmp_path}/made.wav" "$last"')
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    audio = asyncio.run(studio("auto").audio(Text("x"), "mulaw_8000"))
-    assert len(audio) == 8000
-    assert abs(dominant_tone(decode(audio, PCMU_8000), 8000)[0] - 500) < 3
-
-
-def test_sounds_are_made_before_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test() -> None:
-        made = studio("tones")
-        await made.prepare()
-        first = await made.audio(Text("Hello there"), "mulaw_8000")
-        assert await made.audio(Text("Hello there"), "mulaw_8000") is first
-        assert len(await made.audio(Tone(500, 0.1), "pcm_16000")) == 3200
-
-    asyncio.run(test())
 
 
 @pytest.mark.parametrize(
