@@ -28,6 +28,8 @@ from cordboard.line.platform.rest import Rest
 from cordboard.line.platform.service import Options, Platform
 from cordboard.line.records import MAX_CALLS, CallRecord
 from cordboard.line.script import Script
+from cordboard.line.services.stt import SttService
+from cordboard.line.services.tts import TtsService
 from cordboard.line.speech import Studio
 from cordboard.line.voices.voice import Voice
 from cordboard.line.webhooks.sender import Webhooks
@@ -84,8 +86,6 @@ class LineServer:
         are told what happens to calls; the caller starts and closes them. `voice` speaks instead of the script's.
         `options` are the platform's. Raises `VoiceUnavailable`."""
         self.calls: deque[CallRecord] = deque(maxlen=MAX_CALLS)
-        self.services: dict[str, tuple[str, Service]] = {}
-        """Other sockets: per path the grant that a token needs, and who serves it."""
         self._script = script
         self._harnesses = dict(harnesses or {})
         self._webhooks = webhooks
@@ -95,6 +95,14 @@ class LineServer:
         self._port = port
         self._rng = random.Random(seed)
         self._studio = Studio(script, voice)
+        ears = next((harness.ears for harness in self._harnesses.values() if harness.ears is not None), None)
+        tts, stt = TtsService(self._studio.voice), SttService(ears)
+        self.services: Mapping[str, tuple[str, Service]] = {
+            "/tts/websocket": ("tts", tts.serve),
+            "/stt/websocket": ("stt", stt.serve),
+            "/stt/turns/websocket": ("stt", stt.serve_turns),
+        }
+        """Other sockets: per path the grant that a token needs, and who serves it."""
         self._rest = Rest()
         self._front = Front(self._rest.app(), self._check, self._serve)
         self._count = 0

@@ -68,7 +68,8 @@ class Studio:
     def __init__(self, script: Script, voice: Voice | None = None) -> None:
         """`voice` speaks instead of the script's; raises `VoiceUnavailable`."""
         self._script = script
-        self._voice = choose(script) if voice is None else voice
+        self.voice: Voice = choose(script) if voice is None else voice
+        """Who speaks."""
         self._ready: dict[tuple[Sound, str], Spoken] = {}
 
     async def prepare(self) -> None:
@@ -77,9 +78,9 @@ class Studio:
         Raises `VoiceUnavailable`, and WavError or OSError for a bad sound file. A text that fails is tried again when
         a call needs it.
         """
-        await self._voice.start()
+        await self.voice.start()
         for sound in self._script.sounds():
-            if isinstance(sound, Text) and self._voice.paid:
+            if isinstance(sound, Text) and self.voice.paid:
                 continue
             for name in PREPARED:
                 try:
@@ -89,12 +90,12 @@ class Studio:
 
     async def close(self) -> None:
         """Leave nothing of the voice behind."""
-        await self._voice.close()
+        await self.voice.close()
 
     def open(self, format_name: str, *, voice: str = "", language: str = "") -> ReplyReading:
         """Return the reading of a reply, in a format of `FORMATS`; by a voice of the engine and in a language."""
         form = FORMATS[format_name]
-        return ReplyReading(self._voice.open(form.rate, name=voice, language=language), form)
+        return ReplyReading(self.voice.open(form.rate, name=voice, language=language), form)
 
     async def audio(self, sound: Sound, format_name: str) -> Spoken:
         """Return the sound in a format of `FORMATS`; made now, off the loop, when it was not prepared.
