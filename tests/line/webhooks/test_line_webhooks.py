@@ -256,11 +256,13 @@ def test_the_outbox_outlives_the_program_that_is_killed(tmp_path: Path) -> None:
     )
     path = tmp_path / "line" / "webhooks.sqlite"
     with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"told\n"
-        with pytest.raises(OutboxUnusable, match="another program sends from it"):
-            Outbox(path)
-        process.send_signal(signal.SIGKILL)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"told\n"
+            with pytest.raises(OutboxUnusable, match="another program sends from it"):
+                Outbox(path)
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert path.stat().st_mode & 0o777 == 0o600
 
     async def story() -> Receiver:
