@@ -111,11 +111,11 @@ def test_show_tells_how_it_ended(data: DataDir, capsys: pytest.CaptureFixture[st
 
 
 def test_log_prints_the_timeline_without_control_characters(data: DataDir, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["calls", "log", "s_aaa1"]) == 0
+    assert main(["calls", "timeline", "s_aaa1"]) == 0
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert "1.250  cause    caller.hangup" in text
-    assert main(["calls", "log", "s_aaa1", "--json"]) == 0
+    assert main(["calls", "timeline", "s_aaa1", "--json"]) == 0
     assert [json.loads(line)["at"] for line in capsys.readouterr().out.splitlines()] == [0.0, 1.25]
 
 
@@ -123,7 +123,9 @@ def test_log_follows_to_the_end(data: DataDir) -> None:
     handle = data.hold()
     folder = data.calls / "s_live"
     process = subprocess.Popen(
-        [sys.executable, "-m", "cordboard.cli.main", "calls", "log", "-f", "s_live"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "cordboard.cli.main", "calls", "timeline", "-f", "s_live"],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -145,7 +147,7 @@ def test_log_follows_to_the_end(data: DataDir) -> None:
 
 def test_log_follows_new_calls(data: DataDir) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "cordboard.cli.main", "calls", "log", "-f"], stdout=subprocess.PIPE
+        [sys.executable, "-m", "cordboard.cli.main", "calls", "timeline", "-f"], stdout=subprocess.PIPE
     )
     assert process.stdout is not None
     try:
@@ -165,7 +167,7 @@ def test_log_follows_new_calls(data: DataDir) -> None:
     ("words", "code", "said"),
     [
         (["calls", "show", "s_zzz"], 4, "there is no call 's_zzz'"),
-        (["calls", "log", "s_aa"], 2, "2 calls begin with 's_aa'"),
+        (["calls", "timeline", "s_aa"], 2, "2 calls begin with 's_aa'"),
         (["calls", "log"], 2, "needs an ID"),
         (["calls", "ls", "--since", "soon"], 2, "--since 'soon'"),
     ],
@@ -188,7 +190,7 @@ def test_damaged_files_are_said_and_passed_over(data: DataDir, capsys: pytest.Ca
     captured = capsys.readouterr()
     assert "record.json cannot be read" in captured.err
     assert len(captured.out.splitlines()) == 4
-    assert main(["calls", "log", "s_aaa1"]) == 0
+    assert main(["calls", "timeline", "s_aaa1"]) == 0
     captured = capsys.readouterr()
     assert captured.err.count("a line is damaged") == 2
     assert len(captured.out.splitlines()) == 2

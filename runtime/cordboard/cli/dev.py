@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     if not args.no_line:
         script = () if args.script is None else ("--script", str(args.script))
         processes.insert(0, _leashed("line", "line", "--host", "127.0.0.1", "--port", str(args.line_port), *script))
-    processes.append(_leashed("events", "--config", str(path), "calls", "log", "-f"))
+    processes.append(_leashed("events", "--config", str(path), "calls", "timeline", "-f"))
     return run_edge(config, processes, args.json, lambda what: _welcome(args, config, what))
 
 

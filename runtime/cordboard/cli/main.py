@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from cordboard.cli.errors import BAD, GOOD, INTERRUPTED, USAGE, CliError
+from cordboard.cli.errors import GOOD, INTERRUPTED, USAGE, CliError
 from cordboard.cli.options import add_global
 
 FAMILIES: Final = {
@@ -18,7 +18,7 @@ FAMILIES: Final = {
     "dev": ("cordboard.cli.dev", "the edge for development: with Cartesia's stand-in, reload on change"),
     "line": ("cordboard.line.main", "Cartesia's stand-in on its own"),
     "phone": ("cordboard.phone.main", "a softphone: call, answer"),
-    "calls": ("cordboard.cli.calls", "calls on this machine: ls, show, log"),
+    "calls": ("cordboard.cli.calls", "calls on this machine: ls, show, transcript, log, timeline, recording, rm"),
     "keys": ("cordboard.cli.keys", "keys and secrets of scenarios: put, get, ls, rm"),
     "cartesia": ("cordboard.cli.cartesia", "agents and calls at Cartesia: agents, connect, calls, transcript, …"),
     "functions": ("cordboard.cli.functions", "functions of the template: list"),
@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (`| head`) has enough; nothing more may be written, not even at exit.
+        # The reader (`| head`) has enough, which is no fault; nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BAD
+        return GOOD
 
 
 def _dispatch(words: list[str]) -> int:

@@ -1,7 +1,10 @@
 """The record of a transcript's lines, and the marks from which a plane and control make it (DESIGN §6)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+WORDS: Final = frozenset({"agent.turn_started", "agent.turn_ended"})
+"""Events that carry what was said: they stand in a timeline without their data where no transcript is kept."""
 
 
 @dataclass(frozen=True, slots=True)

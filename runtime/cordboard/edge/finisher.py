@@ -1,4 +1,4 @@
-"""`python -m cordboard.edge.finisher`: makes recordings that any program plays out of the planes' raw files.
+"""`python -m cordboard.edge.finisher`: makes recordings that any program plays of the planes' raw files; sweeps.
 
 Works off `finish/*.json`, at the lowest priority. Each step can be repeated after a crash: the finished file appears
 whole, then the raw file goes, then the job. Leaves out encryption, other formats and moving files elsewhere.
@@ -23,7 +23,9 @@ import soxr
 from cordboard.edge import log as edge_log
 from cordboard.edge.atomic import FILE_MODE
 from cordboard.edge.data_dir import RAW_SUFFIX, DataDir
+from cordboard.edge.erasure import keeps_no_sound
 from cordboard.edge.lifeline import ignore_interrupt
+from cordboard.edge.sweeper import Sweeper, from_argument
 from cordboard.media.recorder import repair
 from cordboard.media.samples import Samples
 from cordboard.media.wav import PCM, UNKNOWN_SIZE, WavError, decode_block, form_header, read_layout
@@ -133,8 +135,10 @@ def work_off(data: DataDir, until: float = math.inf) -> int:
             break
         try:
             job = read_job(path, data)
-            if not finish(job):
+            if not finish(job) and not keeps_no_sound(job.raw.parent):
                 raise BadJob(f"{path.name}: {job.raw} does not exist")
+            if keeps_no_sound(job.raw.parent):  # erased while it waited or was made
+                job.finished.unlink(missing_ok=True)
         except (BadJob, WavError) as error:
             log.error("a recording is set aside: %s", error)
             os.replace(path, data.failed / path.name)
@@ -152,6 +156,7 @@ def main() -> int:
     """Exit code."""
     parser = argparse.ArgumentParser(prog="python -m cordboard.edge.finisher")
     parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--retention", required=True)
     parser.add_argument("--log-format", choices=("text", "json"), required=True)
     parser.add_argument("--log-level", required=True)
     args = parser.parse_args()
@@ -162,10 +167,12 @@ def main() -> int:
     data.make()
     read, write = os.pipe()
     os.set_blocking(write, False)
+    sweeper = Sweeper(data, from_argument(args.retention), lambda: bool(select.select([0, read], [], [], 0)[0]))
     signal.set_wakeup_fd(write)
     signal.signal(signal.SIGTERM, lambda *_: None)
     while True:
         work_off(data)
+        sweeper.turn(time.time())
         readable, _, _ = select.select([0, read], [], [], POLL)
         if read in readable or (0 in readable and not os.read(0, 4096)):
             work_off(data, time.monotonic() + LAST_JOBS)

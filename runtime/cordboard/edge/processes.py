@@ -10,6 +10,7 @@ from cordboard.config.model import Config
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.settle import plane_count
 from cordboard.edge.supervisor import Child, Supervisor
+from cordboard.edge.sweeper import to_argument
 
 
 def children(
@@ -32,7 +33,8 @@ def children(
         Child(f"plane-{index}", (*_module("media"), *_plane_arguments(config, data, index, count), *logging))
         for index in range(count)
     ]
-    finisher = Child("finisher", (*_module("finisher"), "--data-dir", str(data.root), *logging))
+    keeping = ("--data-dir", str(data.root), "--retention", to_argument(config.retention))
+    finisher = Child("finisher", (*_module("finisher"), *keeping, *logging))
     return [
         *planes,
         finisher,

@@ -9,6 +9,7 @@ from cordboard.agents.websocket import BadAddress
 from cordboard.contract import link
 from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, AgentToolResult, Digits, SecretReference
 from cordboard.contract.events import EVENTS, AgentEvent, Event, MediaChange, WebSocketClose
+from cordboard.contract.transcript import WORDS
 
 from . import causes
 from .objects import Agent
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 TOKEN_TIMEOUT = 3.0
 """Seconds for an access token: the socket has to open in what is left of create's five (DESIGN §4)."""
-
-WORDS = frozenset({"agent.turn_started", "agent.turn_ended"})
-"""Events that carry what was said: with transcripts off they stand in the timeline without their data."""
 
 
 class Agents:
@@ -56,7 +54,7 @@ class Agents:
         if args.version not in SPOKEN_VERSIONS:
             step.fail("not_supported", str(UnknownVersion(args.version)))
             return
-        key = self._key(args.api_key, step)
+        key = self.key(args.api_key, step)
         if key is None:
             return
         session.redactor.add(key)
@@ -308,7 +306,8 @@ class Agents:
 
     # --- parts
 
-    def _key(self, given: SecretReference | str, step: Step) -> str | None:
+    def key(self, given: SecretReference | str, step: Step) -> str | None:
+        """The value of a key that a command gives; the step fails where there is none."""
         if isinstance(given, str):
             return given
         try:
