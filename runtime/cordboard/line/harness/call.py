@@ -170,7 +170,8 @@ class HarnessCall(Call):
 
     async def _voice_stopped(self) -> None:
         """The caller fell silent. While the ear thinks the call goes on, and so does the turn if they speak again."""
-        self._record.transcript.user_silent(END_OF_SPEECH_MS / 1000)
+        waited = END_OF_SPEECH_MS / 1000 if self._ear is None or self._ear.turns is None else 0.0  # else not known
+        self._record.transcript.user_silent(waited)
         if self._ear is None:
             self._record.warn("there is no ear: the caller's turns carry no text")
         if self._ear is None or self._group is None:
