@@ -26,6 +26,6 @@ def test_the_wheel_holds_the_module_and_its_types_and_needs_nothing(tmp_path: Pa
 
 
 def test_the_samples_carry_the_helper_itself() -> None:
-    for sample in ("front_desk",):
+    for sample in ("concierge", "front_desk"):
         copy = ROOT / "samples" / "agents" / sample / "cordboard_agent_tools.py"
         assert os.path.samefile(copy, ROOT / "agent_tools" / "cordboard_agent_tools.py")

@@ -1,36 +1,18 @@
-"""The real `cartesia-line` in the loop: the sample agent, and a probe that tells what reached it.
-
-The SDK stands in an environment of its own below `var/`, made by the first of these tests (minutes without a cache of
-packages); it needs a package index once.
-"""
+"""The real `cartesia-line` in the loop: the sample agent, and a probe whose turn is interrupted."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from ..line_peer import LOUD, SILENCE, calling
+from .real_agent import ROOT, assistant, program, run, speak
 
-from cordboard.line.ears.scripted import ScriptedEars
-from cordboard.line.harness.call import Harness
-from cordboard.line.harness.environment import prepare
-from cordboard.line.harness.program import AgentProgram
-from cordboard.line.main import REQUIREMENTS
-from cordboard.line.script import parse
-from cordboard.line.server import LineServer
-
-from ..line_peer import LOUD, SILENCE, Peer, calling
-
-ROOT = Path(__file__).parents[3]
 FRONT_DESK = ROOT / "samples" / "agents" / "front_desk" / "main.py"
-LIMIT = 60.0
 
 PROBE = """
-import os
 from line import *
 
 class Probe:
@@ -40,8 +22,6 @@ class Probe:
             yield AgentSendText(text="certainly. ")
             yield AgentSendText(text="Anything else, perhaps a quiet table by the window in the old garden room?")
         elif isinstance(event, UserTurnEnded):
-            if "crash" in str(event.content):
-                os._exit(7)
             try:
                 await env.knowledge_base().query("opening hours")
             except KnowledgeBaseError as exc:
@@ -71,52 +51,6 @@ VoiceAgentApp(get_agent, decide).run()
 """
 
 
-def run(test: Any) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(LIMIT):
-            await test
-        assert not asyncio.all_tasks() - {asyncio.current_task()}
-
-    asyncio.run(limited())
-
-
-@pytest.fixture(scope="module")
-def python() -> Path:
-    """The Python of an environment with the locked SDK."""
-    return asyncio.run(prepare(ROOT / "var" / "agents", REQUIREMENTS))
-
-
-@asynccontextmanager
-async def program(path: Path, python: Path, *utterances: str) -> AsyncIterator[LineServer]:
-    """A stand-in with a real program as its agent `a`."""
-    host = AgentProgram(path, python=python)
-    script = parse('[speech]\nengine = "tones"\n[agents.a]\ndelivery = "as_available"\n', Path())
-    server = LineServer(script, "127.0.0.1", 0, seed=1, harnesses={"a": Harness(host, ScriptedEars(utterances))})
-    try:
-        await host.start()
-        assert host.url
-        await server.start()
-        yield server
-    finally:
-        await server.close()
-        await host.close()
-
-
-async def assistant(peer: Peer) -> dict[str, Any]:
-    """Return the agent's next turn that ended."""
-    while True:
-        ended, _ = await peer.until("turn_ended")
-        turn: dict[str, Any] = ended["turn_ended"]
-        if turn["role"] == "assistant":
-            return turn
-
-
-async def speak(peer: Peer) -> None:
-    """The caller says something."""
-    await peer.audio(LOUD, 10)
-    await peer.audio(SILENCE, 40)
-
-
 class Control:
     """A control URL."""
 
@@ -139,8 +73,8 @@ def test_the_front_desk_answers_transfers_and_says_goodbye(python: Path) -> None
         url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/c/secret"
         words = ("when is breakfast", "transfer me please", "goodbye")
         async with program(FRONT_DESK, python, *words) as server, calling(server) as peer:
-            await peer.start(metadata={"vox_session_control_url": url})
-            assert (await assistant(peer))["text"] == "Good evening, this is the front desk. How may I help you?"
+            await peer.start(metadata={"vox_session_control_url": url}, agent={"introduction": "Good evening."})
+            assert (await assistant(peer))["text"] == "Good evening."
             await speak(peer)
             custom, _ = await peer.until("custom")
             assert custom["metadata"] == {"topic": "breakfast"}
@@ -244,31 +178,5 @@ def test_a_call_that_the_handler_rejects_is_refused(python: Path, tmp_path: Path
             await peer.start(metadata={"from": "+10"})
             assert (await peer.receive())["error_code"] == "call_rejected"
             assert (await peer.closed())[0] == 1008
-
-    run(test())
-
-
-def test_a_program_that_dies_in_mid_turn_ends_the_call_and_serves_the_next(
-    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cordboard.line.harness.program.BACKOFF", (0.01, 0.01))
-    (tmp_path / "main.py").write_text(PROBE)
-
-    async def test() -> None:
-        async with program(tmp_path / "main.py", python, "crash") as server:
-            async with calling(server) as peer:
-                await peer.start(metadata={"from": "+39"})
-                await peer.until("ack")
-                await speak(peer)
-                code, reason = await peer.closed()
-                assert (code, "closed the call" in reason) == (1011, True)
-            host = server._harnesses["a"].host
-            assert isinstance(host, AgentProgram)
-            while host.starts < 2 or not host.url:  # noqa: ASYNC110 - the test's limit ends this
-                await asyncio.sleep(0.01)
-            async with calling(server) as peer:
-                await peer.start(metadata={"from": "+39"})
-                await peer.until("turn_started")
-                peer.socket.transport.abort()  # a close would wait behind unread audio
 
     run(test())

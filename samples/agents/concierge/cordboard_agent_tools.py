@@ -1,0 +1,1 @@
+../../../agent_tools/cordboard_agent_tools.py
