@@ -133,11 +133,11 @@ class Transcript:
             self.entries[self._user].end = None
 
     def user_silent(self, waited: float) -> None:
-        """The caller fell silent `waited` seconds ago; the turn goes on if they speak again."""
+        """The caller fell silent `waited` seconds ago, 0 for not known; the turn goes on if they speak again."""
         if self._user is not None:
             entry = self.entries[self._user]
             entry.end = max(entry.start, self._clock() - waited)
-            entry.vad_buffer_ms = round(1000 * waited)
+            entry.vad_buffer_ms = round(1000 * waited) or None
 
     def user_text(self, text: str, stt_ttfb: float) -> None:
         """What the caller said was understood, `stt_ttfb` seconds after they were known to be silent."""

@@ -35,6 +35,8 @@ NOT_SUPPORTED: Final = (
     *("/agents/phone-numbers", "/agents/phone-numbers/{rest:path}", "/agents/{agent_id}/phone-numbers"),
 )
 
+ANY: Final = ("GET", "POST", "PATCH", "DELETE")
+
 log = logging.getLogger("cordboard.line")
 
 
@@ -62,7 +64,7 @@ class Rest:
             Route("/agents/calls/{call_id}/cancel", key(calls.cancel), methods=["POST"]),
             Route("/agents/deployments/{deployment_id}", key(agents.deployment), methods=["GET"]),
             Route("/agents/deployments/{deployment_id}/logs", key(agents.deployment_logs), methods=["GET"]),
-            *(Route(path, key(_not_supported)) for path in NOT_SUPPORTED),
+            *(Route(path, key(_not_supported), methods=ANY) for path in NOT_SUPPORTED),
             Route("/agents/{agent_id}", key(agents.get), methods=["GET"]),
             Route("/agents/{agent_id}", key(agents.patch), methods=["PATCH"]),
             Route("/agents/{agent_id}", key(agents.delete), methods=["DELETE"]),
