@@ -9,6 +9,7 @@ from tests.scenario.rounds import AGENT, ALERTING, CALLER, invocation, played
 from cordboard.contract.events import EVENTS
 from cordboard.scenario import AppEvents, CallEvents, Cartesia, EventType, Scenario, Session, WebSocketEvents, events
 from cordboard.scenario.events import BUILDERS
+from cordboard.scenario.vocabulary import PlayerEvents
 
 NEEDED: dict[str, dict[str, Any]] = {
     "session.started": {"access_secure_url": "https://e/control/t", "custom_data": {"to": "+1"}},
@@ -16,6 +17,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "call.failed": {"code": 486},
     "call.tone": {"tone": "5"},
     "call.gathered": {"digits": "1"},
+    "call.playback_finished": {"call": "caller"},
+    "player.marker": {"offset": 1.5},
     "call.transfer_complete": {"to": "+1"},
     "call.transfer_failed": {"to": "+1"},
     "http.request": {"method": "GET", "path": "/"},
@@ -28,7 +31,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 CONSTANTS = {
     constant.name: constant
-    for home in (AppEvents, CallEvents, WebSocketEvents, Cartesia.AgentsEvents, Cartesia.Events)
+    for home in (AppEvents, CallEvents, PlayerEvents, WebSocketEvents, Cartesia.AgentsEvents, Cartesia.Events)
     for constant in vars(home).values()
     if isinstance(constant, EventType)
 }
@@ -61,12 +64,19 @@ def test_an_event_arrives_as_its_class(type_: str, live: bool) -> None:
     assert (event.id, event.seq, event.name) == ("s_1:7", 7, type_)
     assert event.at.isoformat() == "2026-11-20T20:00:01.123000+00:00"
     for item in dataclasses.fields(event):
-        assert getattr(event, item.name) is not None or item.name in ("verb", "target")
+        assert getattr(event, item.name) is not None or item.name in ("verb", "target", "call")
     if isinstance(event, events.CallEvent):
         assert event.call.id() == ("leg-1" if live else "caller")
     for kind in (events.AgentEvent, events.WebSocketClose, events.MediaEvent):
         if isinstance(event, kind):
             assert event.client.web_socket_id() == ("socket-1" if live else "")
+
+
+def test_gathered_digits_do_not_stand_in_the_print_of_their_event() -> None:
+    event = received("call.gathered", "menu", ())
+    assert isinstance(event, events.Gathered)
+    assert event.digits == "1"
+    assert "digits" not in repr(event)
 
 
 def test_a_control_url_in_an_event_prints_without_its_token() -> None:

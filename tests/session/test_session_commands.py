@@ -105,7 +105,7 @@ def test_when_the_last_leg_ends_pending_commands_fail_at_once() -> None:
     assert outcome(bench) == ("failed", "call_ended")
 
 
-@pytest.mark.parametrize("type_", ["call.gather", "call.transfer", "call.sing"])
+@pytest.mark.parametrize("type_", ["call.transfer", "call.hold", "call.sing"])
 def test_an_unknown_or_unbuilt_command_says_so(type_: str) -> None:
     bench = on_digit(awaited(type_, "caller"))
     digit(bench)

@@ -264,8 +264,8 @@ class Recording:
     announce: str
     """Text, or WAV file, that is heard out before a recording begins; empty: none."""
     required_for: tuple[str, ...]
-    """Patterns of the numbers at the other end for which it is needed; empty: for all. A number that is not shown, or
-    cannot be read, always needs it."""
+    """Patterns of the numbers at the other end for which it is needed; empty: for all. One that is not shown, or
+    is no number, always needs it."""
 
 
 @dataclass(frozen=True, slots=True)

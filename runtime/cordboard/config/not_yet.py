@@ -24,8 +24,6 @@ NOT_YET: Final[dict[str, tuple[object, ...]]] = {
     "functions.lambda": ({},),
     "agents.cartesia.play_out_on_end": (),
     "storage.aws": ({},),
-    "recording.announce": ("",),
-    "recording.required_for": ([],),
     "recording.format": ("wav",),
     "recording.encrypt": ({}, {"key": ""}),
     "recording.sink": ("",),

@@ -27,6 +27,12 @@ PROGRESS_TONES: Mapping[str, str] = {"US": "440@-19,480@-19;*(2/4/1+2)", "RU": "
 """Country → its ringback as a ToneScript (ITU-T E.180)."""
 MAX_OFFSET = 3_600.0
 """Seconds from a sound's start or end to a marker; sounds are shorter (`media.prompt`)."""
+KEYS = "0123456789*#ABCD"
+"""Keys of a telephone (RFC 4733 section 3.2)."""
+MAX_GATHERED = 64
+"""Digits of one gather: a card number, its expiry and its code together are below 30."""
+MAX_PROMPTS = 10
+"""Parts of a gather's prompt."""
 
 _VOICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
 """Voices: espeak-ng's (`en-gb+f2`) and Sonic's ids; never an option of a program."""
@@ -167,6 +173,66 @@ class CallRecord:
     def __post_init__(self) -> None:
         if not self.name or len(self.name) > 64 or not all(c.isalnum() or c in "-_" for c in self.name):
             raise DecodeError("name", f"{self.name!r} is not 1 to 64 letters, digits, - or _")
+
+
+@_command("call.gather")
+@dataclass(frozen=True, slots=True)
+class CallGather:
+    """Collect key presses of a leg at the edge; done when collecting began, its outcome is call.gathered of its name.
+    A second one on the same leg takes the place of the first, which ends as interrupted."""
+
+    name: str
+    """Target of its call.gathered."""
+    max_digits: int = 1
+    """1 to 64 digits complete it."""
+    finish_on: str = "#"
+    """Keys that complete it and are no part of the digits; empty: none does."""
+    timeout: float = 5.0
+    """Seconds from the prompt's end, and from each digit, until the next one; 0.1 to 120."""
+    prompt: tuple[str, ...] = ()
+    """Texts, files and URLs (`Sound.of`), at most 10, played one after the other until the first key; empty: none."""
+    repeat: int = 0
+    """How often the prompt is played again where nothing was pressed, 0 to 10."""
+    secret: bool = False
+    """The digits are written nowhere, what the leg's peer sends is heard and recorded by nobody meanwhile."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.name) <= 64:
+            raise DecodeError("name", f"has {len(self.name)} characters, not 1 to 64")
+        if not 1 <= self.max_digits <= MAX_GATHERED:
+            raise DecodeError("max_digits", f"{self.max_digits} is not between 1 and {MAX_GATHERED}")
+        if set(self.finish_on) - set(KEYS) or len(set(self.finish_on)) < len(self.finish_on):
+            raise DecodeError("finish_on", f"{self.finish_on!r} is not some of {KEYS}, each once")
+        if not 0.1 <= self.timeout <= 120:
+            raise DecodeError("timeout", f"{self.timeout:g} s is not between 0.1 and 120")
+        if len(self.prompt) > MAX_PROMPTS:
+            raise DecodeError("prompt", f"has {len(self.prompt)} parts, more than {MAX_PROMPTS}")
+        for index, part in enumerate(self.prompt):
+            try:
+                Sound.of(part)
+            except DecodeError as error:
+                raise DecodeError(f"prompt[{index}]", error.problem) from None
+        if not 0 <= self.repeat <= 10:
+            raise DecodeError("repeat", f"{self.repeat} is not between 0 and 10")
+
+
+@_command("record.pause")
+@dataclass(frozen=True, slots=True)
+class RecordPause:
+    """Record silence in both channels until record.resume. Idempotent."""
+
+    reason: str = ""
+    """Why, for the timeline; at most 200 characters."""
+
+    def __post_init__(self) -> None:
+        if len(self.reason) > 200:
+            raise DecodeError("reason", f"has {len(self.reason)} characters, more than 200")
+
+
+@_command("record.resume")
+@dataclass(frozen=True, slots=True)
+class RecordResume:
+    """Record sound again, unless a secret gather keeps the recording silent. Idempotent."""
 
 
 @_command("record.stop")
@@ -376,8 +442,7 @@ class PlayerSimple:
 
 
 @_command(
-    "call.gather", "call.transfer", "call.hold", "call.unhold", "call.send_message",
-    "call.send_info", "record.pause", "record.resume", "conference.create",
+    "call.transfer", "call.hold", "call.unhold", "call.send_message", "call.send_info", "conference.create",
     "control_url.mint",
 )  # fmt: skip
 @dataclass(frozen=True, slots=True)

@@ -111,12 +111,13 @@ class CallTone:
 @_event("call.gathered")
 @dataclass(frozen=True, slots=True)
 class CallGathered:
-    """Digits collected at the edge (a later release emits it)."""
+    """Digits collected at the edge: exactly one for each gather that began; the target is the gather's name."""
 
     digits: str
-    """What was pressed."""
+    """What was pressed, without the key that finished it."""
     reason: Literal["complete", "timeout", "interrupted"] = "complete"
-    """Why collecting ended."""
+    """complete: max_digits or a key of finish_on; timeout: no further key came; interrupted: the leg ended, or another
+    gather took its place."""
     call: str = "caller"
     """Name of the leg."""
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -101,10 +101,11 @@ class ToneReceived(CallEvent):
 class Gathered(CallEvent):
     """Digits collected at the edge (a later release sends it)."""
 
-    digits: str
-    """What was pressed."""
+    digits: str = field(repr=False)
+    """What was pressed, without the key that finished it. Not in the event's `repr`, for they may be a secret."""
     reason: Literal["complete", "timeout", "interrupted"]
-    """Why collecting ended."""
+    """complete: `max_digits` or a key of `finish_on`; timeout: no further key; interrupted: the call ended, or another
+    gather took its place."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,18 +123,20 @@ class Recording:
         self.name = name
 
     def pause(self, *, reason: str = "") -> Command[None]:
-        """Not built yet: raises NotSupported."""
-        self._turn.check("Recording.pause()")
-        raise not_supported("Recording.pause()", "record.pause")
+        """Record silence in both channels from now on; the timeline says from where to where, and why. Idempotent.
+        Its length goes on. A secret gather of the call keeps it silent, too, whatever `resume` says."""
+        return self._emit("pause()", "record.pause", commands.RecordPause(reason))
 
     def resume(self) -> Command[None]:
-        """Not built yet: raises NotSupported."""
-        self._turn.check("Recording.resume()")
-        raise not_supported("Recording.resume()", "record.resume")
+        """Record sound again. Idempotent."""
+        return self._emit("resume()", "record.resume", commands.RecordResume())
 
     def stop(self) -> Command[None]:
         """Stop and finish the file. Idempotent."""
-        return emit(self._turn, f"Recording {self.name!r} stop()", "record.stop", self.name, commands.RecordStop())
+        return self._emit("stop()", "record.stop", commands.RecordStop())
+
+    def _emit(self, member: str, type_: str, args: object) -> Command[None]:
+        return emit(self._turn, f"Recording {self.name!r} {member}", type_, self.name, args)
 
 
 class AgentsClient(MediaUnit):
@@ -271,8 +273,18 @@ class Call(MediaUnit):
         repeat: int = 0,
         secret: bool = False,
     ) -> Command[None]:
-        """Not built yet: raises NotSupported."""
-        self._missing("gather()", "call.gather")
+        """Collect keys at the edge: one Gathered with `target=name`, no ToneReceived, and the agent gets none of them.
+
+        `prompt`: text, or file or URL of a WAV file, or several; the first key ends it and counts. `timeout`: seconds
+        from its end, and from each key, to the next one; where nothing was pressed it is played `repeat` times more.
+        `max_digits` or a key of `finish_on`, which is no part of the digits, completes it. `secret`: the digits are
+        masked in all that the edge writes, nobody hears the caller meanwhile, and recordings of the call are silent.
+        A second gather on a call takes the place of the first. Awaited: collecting began. Raises ValueError.
+        """
+        check_name(f"Call {self.name!r} gather()", name)
+        parts = (prompt,) if isinstance(prompt, str) else tuple(prompt or ())
+        args = commands.CallGather(name, max_digits, finish_on, timeout, parts, repeat, secret)
+        return self._emit("gather()", "call.gather", args)
 
     def send_message(self, text: str) -> Command[None]:
         """Not built yet: raises NotSupported."""

@@ -23,6 +23,8 @@ class Cords:
         """Sink unit → source unit."""
         self._over: dict[str, str] = {}
         """Sink unit → unit of the player that it hears over its source."""
+        self._later: set[str] = set()
+        """Sink units whose route waits for the end of an announcement."""
         self._waiting: dict[str, list[Callable[[float], None]]] = {}
         """Unit → what its media's confirmation sets off."""
 
@@ -58,10 +60,13 @@ class Cords:
         self._waiting.setdefault(leg.unit, []).append(act)
 
     def route(self, source: str, sink: str, now: float) -> None:
-        """`sink` hears `source`."""
+        """`sink` hears `source`; once it has heard an announcement out, if it hears one."""
         self._routes[sink] = source
-        self._over.pop(sink, None)
-        self._session.send_plane(link.Route(source, sink))
+        if self._session.players.announcing(sink):
+            self._later.add(sink)
+        else:
+            self._over.pop(sink, None)
+            self._session.send_plane(link.Route(source, sink))
         self._session.players.superseded(sink, source, now)
         self.update_fallbacks(now)
 
@@ -69,8 +74,16 @@ class Cords:
         """`sink` hears `source` no more."""
         if self._routes.get(sink) == source:
             del self._routes[sink]
+            self._later.discard(sink)
         self._session.send_plane(link.Unroute(source, sink))
         self.update_fallbacks(now)
+
+    def announced(self, leg: Leg) -> None:
+        """A leg has heard its announcement out: what was routed to it meanwhile is heard."""
+        source = self._routes.get(leg.unit)
+        if leg.unit in self._later and source is not None:  # it may have closed meanwhile
+            self._session.send_plane(link.Route(source, leg.unit))
+        self._later.discard(leg.unit)
 
     def play_over(self, player: str, leg: Leg, now: float) -> None:
         """A leg hears a player over its source."""
@@ -98,6 +111,7 @@ class Cords:
         """A leg is over: nobody hears it, it hears nobody."""
         self._waiting.pop(leg.unit, None)
         self._over.pop(leg.unit, None)
+        self._later.discard(leg.unit)
         self._routes = {sink: src for sink, src in self._routes.items() if leg.unit not in (sink, src)}
 
     def hanging_up_after(self, source: str) -> Leg | None:

@@ -193,15 +193,7 @@ class Dialling:
             leg.end_code = 488
             self._legs.end_leg(leg, f"{leg.name}.failed", "edge", now)
             return
-        leg.state = "CONNECTED"
-        leg.answered_at = now
-        leg.unbridged_since = now
-        if leg.no_answer is not None:
-            leg.no_answer.cancel()
-        self._legs.keep_dialog(leg, now)
-        self._legs.cords.send_media(leg, now)
-        session.post("call.connected", CallProgress(leg.headers), now, target=leg.name)
-        self._legs.cords.update_fallbacks(now)
+        self._legs.connected(leg, leg.headers, now)
 
 
 def _next_hop(host_port: str) -> Address:

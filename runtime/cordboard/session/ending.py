@@ -241,11 +241,11 @@ class Ending:
             legs=tuple(leg.leg_record(now) for leg in session.legs.all()),
             ledger=ledger,
             figures={**session.figures, **figures},
-            recordings=tuple(f"{name}.wav" for name in session.recordings),
+            recordings=session.recordings.files(),
             invocations=session.turns.invocations,
         )
         session.note("event", "call.ended", {"cause": record.cause, "fault": record.fault}, now)
-        services.emit(SessionEnded(record, tuple(recording.job() for recording in session.recordings.values())))
+        services.emit(SessionEnded(record, session.recordings.jobs()))
         services.emit(ReleaseDone(session.release.id))
 
 

@@ -320,10 +320,13 @@ class ControlEngine:
             return
         leg = session.legs.by_sip(event.leg or "")
         arrow = "→" if event.direction == "out" else "←"
+        text = event.data.decode("utf-8", "replace")
+        if leg is not None and leg.secret_keys and text.startswith("INFO "):
+            text = text.partition("\r\n\r\n")[0]  # its body may be a key, also when it comes again
         data = {
             "leg": leg.name if leg is not None else "",
             "peer": f"{event.address[0]}:{event.address[1]}",
-            "text": event.data.decode("utf-8", "replace"),
+            "text": text,
             **({"retransmission": True} if event.retransmission else {}),
         }
         session.note("sip", f"{arrow} {event.summary}", data, now)
@@ -359,7 +362,7 @@ class ControlEngine:
             case link.TurnCut():
                 session.agents.cut(message)
             case link.RecordOver():
-                session.recording_over(message, now)
+                session.recordings.over(message, now)
             case link.PlaneNote():
                 session.note(message.kind, message.what, message.data, message.at or now)
             case link.SessionClosed():

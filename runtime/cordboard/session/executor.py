@@ -7,7 +7,7 @@ from cordboard.contract import commands, link
 from cordboard.contract.codec import DecodeError, decode
 from cordboard.contract.events import Timer
 
-from .objects import Leg, Recording
+from .objects import Leg
 from .players import Player
 from .steps import LIMIT, LIMITS, Step
 
@@ -36,8 +36,11 @@ class Executor:
             "call.dial": lambda s, a, now: session.legs.dialling.dial(s, a, now),
             "call.send_digits": self._send_digits,
             "call.handle_tones": self._handle_tones,
-            "call.record": self._record,
-            "record.stop": self._record_stop,
+            "call.gather": lambda s, a, now: session.gathering.start(s, a, now),
+            "call.record": lambda s, a, now: session.recordings.record(s, a, now),
+            "record.pause": lambda s, a, now: session.recordings.pause(s, a, now),
+            "record.resume": lambda s, a, now: session.recordings.resume(s, a, now),
+            "record.stop": lambda s, a, now: session.recordings.stop(s, a, now),
             "media.send": lambda s, a, now: self._route(s, a.source, a.sink, False, now),
             "media.bridge": lambda s, a, now: self._route(s, a.a, a.b, True, now),
             "media.stop": lambda s, a, now: self._unroute(s, a.source, a.sink, False, now),
@@ -202,34 +205,6 @@ class Executor:
             step.fail("object_ended", f"call {step.command.target!r} is over")
             return
         leg.tones = args.on
-        step.done()
-
-    def _record(self, step: Step, args: commands.CallRecord, now: float) -> None:
-        session = self._session
-        leg = session.legs.get(step.command.target or "")
-        if leg is None:
-            step.fail("object_ended", f"call {step.command.target!r} is over")
-            return
-        if session.services.config.recording.mode == "off":
-            step.fail("refused", "recording.mode is off in the edge's configuration")
-            return
-        if any(each.leg == leg.unit and not each.over for each in session.recordings.values()):
-            step.fail("refused", f"call {leg.name!r} is being recorded")
-            return
-        if args.name in session.recordings:
-            step.fail("refused", f"there is a recording named {args.name!r}; give this one another name")
-            return
-        directory = session.services.config.edge.data_dir / "calls" / session.id
-        path = str(directory / f"{args.name}.raw.wav")
-        unit = f"{session.id}/{args.name}"
-        session.recordings[args.name] = Recording(args.name, unit, leg.unit, path, args.hd_audio, args.stereo)
-        session.send_plane(link.RecordBegin(unit, leg.unit, path))
-        step.done({"name": args.name})
-
-    def _record_stop(self, step: Step, args: commands.RecordStop, now: float) -> None:
-        recording = self._session.recordings.get(step.command.target or "")
-        if recording is not None and not recording.over:
-            self._session.send_plane(link.RecordEnd(recording.unit))
         step.done()
 
     # --- timers

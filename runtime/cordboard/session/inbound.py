@@ -6,7 +6,6 @@ A 183 or 200 leaves when the plane has confirmed the leg's media (limit 1 s, els
 from typing import TYPE_CHECKING, TypeAlias
 
 from cordboard.contract import commands
-from cordboard.contract.events import CallProgress
 from cordboard.sip import events as sip
 from cordboard.sip.leg import LegState
 from cordboard.sip.offer import LocalMedia, Negotiated, answer, offer
@@ -115,15 +114,7 @@ class Inbound:
             return
         leg.state = "PROGRESSING"
         if code == 200:
-            leg.state = "CONNECTED"
-            leg.answered_at = now
-            leg.unbridged_since = now
-            if leg.no_answer is not None:
-                leg.no_answer.cancel()
-            self._legs.keep_dialog(leg, now)
-            self._legs.cords.send_media(leg, now)
-            session.post("call.connected", CallProgress(), now, target=leg.name)
-            self._legs.cords.update_fallbacks(now)
+            self._legs.connected(leg, {}, now)
         step.done()
 
     def reject(self, step: Step, args: commands.CallReject, now: float) -> None:

@@ -17,6 +17,7 @@ from cordboard.sip.sdp import SdpError
 from .cords import Cords
 from .dialling import Dialling
 from .effects import DropDialog, KeepDialog
+from .gathering import MASKED
 from .inbound import Inbound
 from .objects import Leg, visible
 from .steps import Step
@@ -36,6 +37,7 @@ class Legs:
     def __init__(self, session: "Session") -> None:
         self._session = session
         self._legs: list[Leg] = []
+        self._up: dict[str, list[Callable[[float], None]]] = {}
         self._after: dict[str, list[Callable[[float], None]]] = {}
         self.last_over: Leg | None = None
         """The leg that ended last."""
@@ -196,6 +198,27 @@ class Legs:
         leg.end_cause = leg.end_cause or "media.lost"
         self.end_leg(leg, "media.lost", "edge", now)
 
+    def connected(self, leg: Leg, headers: Mapping[str, str], now: float) -> None:
+        """A leg is up."""
+        leg.state = "CONNECTED"
+        leg.answered_at = now
+        leg.unbridged_since = now
+        if leg.no_answer is not None:
+            leg.no_answer.cancel()
+        self.keep_dialog(leg, now)
+        self.cords.send_media(leg, now)
+        self._session.post("call.connected", CallProgress(headers), now, target=leg.name)
+        self.cords.update_fallbacks(now)
+        for act in self._up.pop(leg.unit, ()):
+            act(now)
+
+    def when_answered(self, leg: Leg, act: Callable[[float], None], now: float) -> None:
+        """Call `act` when the leg is up: now, if it is; never, if it ends before."""
+        if leg.answered:
+            act(now)
+        elif leg.live:
+            self._up.setdefault(leg.unit, []).append(act)
+
     def over(self, leg: Leg, by: str, code: int, reason: str, now: float, *, headers: object = None) -> None:
         """A leg is over, exactly once."""
         if not leg.live:
@@ -219,6 +242,8 @@ class Legs:
             session.services.emit(DropDialog(leg.unit.replace("/", "_")))
         session.send_plane(link.LegClose(leg.unit))
         self.cords.forget(leg)
+        self._up.pop(leg.unit, None)
+        session.gathering.leg_over(leg, now)
         session.players.leg_over(leg, now)
         found = visible(getattr(headers, "headers", ()))
         if was_answered:
@@ -241,8 +266,13 @@ class Legs:
     def digit(self, message: link.LegDigit, now: float) -> None:
         """A key press, counted once."""
         leg = self.by_unit(message.leg)
-        if leg is not None and leg.live and leg.tones:
-            self._session.post("call.tone", CallTone(message.digit), now, target=leg.name)
+        if leg is None or not leg.live:
+            return
+        if message.gather:
+            self._session.gathering.digit(message, now)
+        elif leg.tones:
+            noted = {"tone": MASKED} if self._session.gathering.secret(leg) else None
+            self._session.post("call.tone", CallTone(message.digit), now, target=leg.name, noted=noted)
 
     def silent(self, message: link.LegSilent, now: float) -> None:
         """20 s without RTP: ask the peer."""

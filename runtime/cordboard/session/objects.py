@@ -56,6 +56,8 @@ class Leg:
     asked: Timer | None = None
     """Limit of the answer to our OPTIONS."""
     tones: bool = True
+    secret_keys: bool = False
+    """Keys of its peer were or are gathered in secret."""
     fallback: str = ""
     unbridged_since: float | None = None
     no_answer: Timer | None = None
@@ -142,7 +144,11 @@ class Recording:
     hd_audio: bool
     stereo: bool
     seconds: float = 0.0
+    begun: bool = False
+    """The plane was told to record; before that its announcement is heard."""
     over: bool = False
+    paused: str | None = None
+    """Its handler's reason for a pause; None: it is not paused by it."""
 
     def record(self) -> ObjectRecord:
         """What a handler sees."""

@@ -55,6 +55,8 @@ class Player:
     """Unit of the leg that hears it in place of its source; empty: it is routed."""
     then: Then | None = None
     """Who is told of the end of the edge's own prompt."""
+    announces: bool = False
+    """It is heard out: what else its leg shall hear comes after it."""
     state: Literal["PREPARING", "LOADING", "READY", "PLAYING", "PAUSED", "ENDED"] = "PREPARING"
     wanted: str = ""
     """Unit of the leg that shall hear it once it is ready."""
@@ -189,6 +191,16 @@ class Players:
         self._prepare(player, tuple(sounds), now)
         return Prompt(self, player)
 
+    def announce(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
+        """As `prompt`, but heard out: routes to the leg and players that come meanwhile follow it."""
+        made = self.prompt(leg, sounds, then, now)
+        self._live[-1].announces = True
+        return made
+
+    def announcing(self, sink: str) -> bool:
+        """A leg hears an announcement, or will before anything else."""
+        return any(player.announces and player.over == sink for player in self._live)
+
     # --- routes
 
     def unit_of(self, name: str) -> str | None:
@@ -222,7 +234,7 @@ class Players:
     def superseded(self, sink: str, by: str, now: float) -> None:
         """A sink was given a source: what played over the former one ends, what was on its way does not come."""
         for player in list(self._live):
-            if player.unit == by:
+            if player.unit == by or player.announces:
                 continue
             if player.over == sink:
                 self.end(player, "replaced", now)
@@ -315,6 +327,8 @@ class Players:
         if player.limit is not None:
             player.limit.cancel()
         self._session.legs.cords.player_gone(player.unit, now)
+        if player.announces:
+            self._announced(player.over, now)
         self._post(player, f"player.{how}", PlayerEvent(seconds, reason, listener), now)
         if player.over and player.name and how != "stopped":
             self._session.post("call.playback_finished", PlaybackFinished(listener, reason), now, target=player.name)
@@ -354,7 +368,7 @@ class Players:
         """A player shall be heard by a leg once it is ready; those on their way there before it are not."""
         player.wanted = leg
         for other in list(self._live):
-            if other is not player and other.wanted == leg:
+            if other is not player and other.wanted == leg and not other.announces:
                 other.wanted = ""
                 if other.over:
                     self.end(other, "replaced", now)
@@ -376,7 +390,7 @@ class Players:
             self._session.legs.cords.when_media_ready(leg, lambda at: self._place(player, leg, at))
 
     def _place(self, player: Player, leg: Leg, now: float) -> None:
-        if player.wanted != leg.unit or not player.live:
+        if player.wanted != leg.unit or not player.live or (self.announcing(leg.unit) and not player.announces):
             return
         player.wanted, player.sink = "", leg.unit
         cords = self._session.legs.cords
@@ -388,6 +402,16 @@ class Players:
         else:
             cords.route(player.unit, leg.unit, now)
         self._check_placed(now)
+
+    def _announced(self, unit: str, now: float) -> None:
+        """What came while a leg heard an announcement is heard now: its source, then the newest player."""
+        leg = self._session.legs.by_unit(unit)
+        if leg is None or not leg.live or self.announcing(unit):
+            return
+        self._session.legs.cords.announced(leg)
+        for player in list(self._live):
+            if player.wanted == unit and player.ready and not player.closing:
+                self._place(player, leg, now)
 
     def _check_placed(self, now: float) -> None:
         waiting, self._placed = self._placed, []

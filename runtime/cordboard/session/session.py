@@ -14,7 +14,7 @@ from cordboard.config.model import Route
 from cordboard.contract import link
 from cordboard.contract.codec import decode, encode
 from cordboard.contract.commands import Command
-from cordboard.contract.events import EVENTS, CommandFailed, Event, RecordEvent
+from cordboard.contract.events import EVENTS, CommandFailed, Event
 from cordboard.contract.records import LedgerEntry, ObjectRecord, Reply
 from cordboard.contract.release import Release
 from cordboard.contract.transcript import TranscriptEntry
@@ -24,9 +24,10 @@ from .control_url import Bucket
 from .effects import Fetch, ReplyHttp, WriteTimeline, WriteTranscript
 from .ending import Ending
 from .executor import Executor
+from .gathering import Gathering
 from .legs import Legs
-from .objects import Recording
 from .players import Players
+from .recordings import Recordings
 from .services import Services
 from .steps import Step
 from .timeline import Redactor, Timeline
@@ -79,9 +80,10 @@ class Session:
         self.control_url = f"{services.public_url}/control/{self.token}"
         self.redactor = Redactor(self.token)
         self.bucket = Bucket(at=now)
-        self.recordings: dict[str, Recording] = {}
         self.legs = Legs(self)
         self.agents = Agents(self)
+        self.recordings = Recordings(self)
+        self.gathering = Gathering(self)
         self.players = Players(self)
         self.transcript = Transcript(now)
         self.turns = Turns(self)
@@ -185,7 +187,7 @@ class Session:
         found = [leg.record() for leg in self.legs.all() if leg.live]
         found += [agent.record() for agent in self.agents.all() if agent.live]
         found += [player.record() for player in self.players.all()]
-        found += [recording.record() for recording in self.recordings.values() if not recording.over]
+        found += [recording.record() for recording in self.recordings.live()]
         return found
 
     # --- commands
@@ -337,25 +339,14 @@ class Session:
             since = leg.unbridged_since
             if not leg.answered or leg.hanging_up or since is None or now - since < UNBRIDGED_LIMIT:
                 continue
+            if self.gathering.runs(leg):
+                continue
             if self.players.awaited_by(leg):
                 continue
             if any(timer.due <= since + patience for timer in self.user_timers.values()):
                 continue
             self.note("media", f"{leg.name} has heard nobody for {UNBRIDGED_LIMIT:g} s", {}, now)
             self.legs.end_leg(leg, "limit.unbridged", "edge", now)
-
-    def recording_over(self, message: link.RecordOver, now: float) -> None:
-        """A recording's raw file is closed."""
-        recording = next((each for each in self.recordings.values() if each.unit == message.recording), None)
-        if recording is None or recording.over:
-            return
-        recording.over = True
-        recording.seconds = message.seconds
-        if message.error:
-            self.post("record.failed", RecordEvent(reason=message.error), now, target=recording.name)
-        else:
-            url = f"file:{recording.path.removesuffix('.raw.wav')}.wav"
-            self.post("record.stopped", RecordEvent(url, message.seconds), now, target=recording.name)
 
     def closed(self, ledger: tuple[LedgerEntry, ...], figures: Mapping[str, Any], now: float) -> None:
         """The plane has closed everything."""
@@ -367,3 +358,4 @@ class Session:
         for timer in (*self.user_timers.values(), *self._requests.values()):
             timer.cancel()
         self.user_timers.clear()
+        self.gathering.forget()

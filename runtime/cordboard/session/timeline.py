@@ -13,6 +13,9 @@ MAX_TEXT = 4096
 MAX_ENTRIES = 20_000
 """Entries of one timeline: a four-hour call with an event a second."""
 
+MIN_DIGITS = 4
+"""Digits below which a secret gather's are not masked where others write them: a PIN has four."""
+
 MIN_SECRET = 6
 """Characters below which a text is not masked: it would mask ordinary words, and hides little."""
 
@@ -41,17 +44,26 @@ class Redactor:
 
     def __init__(self, *secrets: str) -> None:
         self._secrets = [secret for secret in secrets if secret]
+        self._digits: re.Pattern[str] | None = None
 
     def add(self, secret: str) -> None:
         """Another text that must never be written."""
         if len(secret) >= MIN_SECRET and secret not in self._secrets:
             self._secrets.append(secret)
 
+    def add_digits(self, digits: str) -> None:
+        """Digits that must not be written where they stand by themselves, not as a part of a longer number."""
+        if len(digits) >= MIN_DIGITS:
+            known = f"{self._digits.pattern}|" if self._digits is not None else ""
+            self._digits = re.compile(rf"{known}(?<!\d){re.escape(digits)}(?!\d)")
+
     def text(self, text: str) -> str:
         """A text without secrets, credentials and media keys, cut to MAX_TEXT."""
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, "***")
+        if self._digits is not None:
+            text = self._digits.sub("***", text)
         if "uthoriz" in text or "uthenticate" in text:
             text = _CREDENTIALS.sub(r"\1: ***", text)
         if "a=crypto" in text:
@@ -66,6 +78,8 @@ class Redactor:
             return {self.text(str(key)): self.value(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.value(item) for item in value]
+        if type(value) is int and self._digits is not None and self._digits.fullmatch(str(value)):
+            return "***"
         return value
 
 
