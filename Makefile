@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test interop demo dev bench lock clean
+.PHONY: help setup check test interop canary demo dev bench lock clean
 
 help:  ## list the verbs
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ interop: $(STAMP)  ## the tests against real SIP clients
 	@bash tests/interop/install
 	$(BIN)/python -m pytest -q tests/interop
 
-demo: $(STAMP)  ## three real calls; sound and timelines in out/demo/
+canary: $(STAMP)  ## the newest cartesia-line against the tests that meet a real agent
+	@bash .ci/canary
+
+demo: $(STAMP)  ## three real calls with a cartesia-line agent; sound and timelines in out/demo/
 	$(BIN)/cordboard demo --out out/demo
 
 dev: $(STAMP)  ## edge, workers and stand-in kept running for your own phone
