@@ -20,6 +20,7 @@ from cordboard.line.harness.call import Harness
 from cordboard.line.harness.program import AgentUrl
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer
+from cordboard.line.voices.voice import Voice
 
 from ..line_peer import LIMIT
 
@@ -139,6 +140,7 @@ async def harnessing(
     ears: bool | Ears = True,
     turns: Turns = energy,
     dtmf_turns: bool = True,
+    voice: Voice | None = None,
 ) -> AsyncIterator[tuple[LineServer, FakeAgent]]:
     """A stand-in whose agent `a` is a fake program; `settings` are as in a script. It hears `utterances`, or by other
     ears, or not at all."""
@@ -153,7 +155,7 @@ async def harnessing(
             dtmf_turns=dtmf_turns,
         )
         script = parse(f'[speech]\nengine = "tones"\n[agents.a]\n{settings}', Path())
-        server = LineServer(script, "127.0.0.1", 0, seed=1, harnesses={"a": harness})
+        server = LineServer(script, "127.0.0.1", 0, seed=1, harnesses={"a": harness}, voice=voice)
         await server.start()
         try:
             yield server, agent

@@ -42,7 +42,7 @@ from cordboard.line.harness.program import AgentHost, clean
 from cordboard.line.records import CallRecord, Logged
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Speaker
-from cordboard.line.speech import FORMATS, Studio
+from cordboard.line.speech import FORMATS, ReplyReading, Studio
 from cordboard.line.steps import transfer_call
 from cordboard.media.samples import Samples
 
@@ -273,7 +273,7 @@ class HarnessCall(Call):
         link = await AgentLink.open(url, opening)
         self._mouth = mouth = Mouth(
             speaker,
-            lambda: self._studio.open(start.input_format),
+            lambda: self._open_reading(start.input_format),
             self._do_action,
             synthesized=self._record.transcript.synthesized,
             complain=self._record.warn,
@@ -391,7 +391,16 @@ class HarnessCall(Call):
     def _note_config(self, changes: Mapping[str, Any]) -> None:
         if changes:
             self._record.agent_config.update(changes)
-            self._record.warn(f"agent: {', '.join(sorted(changes))[:200]} noted; local speech has one voice")
+            names = ", ".join(sorted(changes))[:200]
+            if self._studio.voice.paid:
+                self._record.say("agent: %s noted", names)
+            else:
+                self._record.warn(f"agent: {names} noted; local speech has one voice")
+
+    def _open_reading(self, format_name: str) -> ReplyReading:
+        config = self._record.agent_config
+        voice, language = (str(config.get(key) or "") for key in ("tts.voice_id", "tts.language"))
+        return self._studio.open(format_name, voice=voice, language=language)
 
     # Speech, as it is heard
 
