@@ -46,7 +46,12 @@ class SphinxEars:
             raise ScriptError(f"{grammar}: {exc}") from exc
         except OSError as exc:
             raise ScriptError(f"{grammar}: {exc.strerror}") from exc
-        self._command: tuple[str, ...] = (sys.executable, "-m", "cordboard.line.ears.sphinx_worker", str(grammar.absolute()))
+        self._command: tuple[str, ...] = (
+            sys.executable,
+            "-m",
+            "cordboard.line.ears.sphinx_worker",
+            str(grammar.absolute()),
+        )
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
