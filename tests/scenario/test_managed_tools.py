@@ -11,7 +11,7 @@ import pytest
 from tests.scenario.rounds import AGENT, ALERTING, CALLER, Played, Result, invocation, play
 
 from cordboard.contract.records import StepError
-from cordboard.hosts.host import ReleasingHost
+from cordboard.hosts.host import SnapshotHost
 from cordboard.hosts.in_process import InProcessHost
 from cordboard.hosts.workers import WorkerHost
 from cordboard.scenario import Stores
@@ -26,7 +26,7 @@ class Desk:
     def __init__(self, kind: str, folder: Path) -> None:
         self.storage = SqliteStorage(folder / "storage.db", time.time, is_secret=lambda name: False)
         self.storage.put("CARTESIA_AGENT_ID", "agent_1", None)
-        self.host: ReleasingHost = (
+        self.host: SnapshotHost = (
             InProcessHost(TEMPLATE, stores=Stores(self.storage))
             if kind == "in_process"
             else WorkerHost(TEMPLATE, environment={"CORDBOARD_STORAGE": f"sqlite:{folder / 'storage.db'}"})

@@ -55,6 +55,7 @@ allow = ["+1*", "sip:*"]
 deny = ["+1900*"]
 [agents.cartesia]
 base_url = "wss://agents.example"
+access_token = false
 """
 
 

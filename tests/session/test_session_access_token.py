@@ -10,7 +10,7 @@ from cordboard.session import effects as out
 
 from .session_bench import API_KEY, Answer, Bench, Round, answered, with_agent
 
-MINT = "[agents.cartesia] → [agents.cartesia]\naccess_token = true"
+MINT = "access_token = false → access_token = true"
 
 
 def fetches(bench: Bench) -> list[out.Fetch]:
@@ -123,7 +123,7 @@ def test_a_managed_agent_gets_the_key_itself() -> None:
 
 
 def test_switched_off_the_line_socket_gets_the_key() -> None:
-    bench = Bench(MINT.replace("true", "false"), call_alerting=with_agent)
+    bench = Bench(call_alerting=with_agent)
     bench.caller.call()
     assert not fetches(bench)
     assert [message.api_key for message in opened(bench)] == [API_KEY]

@@ -136,7 +136,7 @@ class _Reader:
                 CartesiaAgents(
                     base_url=self._take("agents.cartesia.base_url", values.url("wss", "ws"), "wss://api.cartesia.ai"),
                     connect_timeout=self._take("agents.cartesia.connect_timeout", values.duration(0.1, 30), "5s"),
-                    access_token=self._take("agents.cartesia.access_token", values.boolean, False),
+                    access_token=self._take("agents.cartesia.access_token", values.boolean, True),
                 )
             ),
             speech=Speech(
