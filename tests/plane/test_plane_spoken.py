@@ -1,7 +1,9 @@
 """Where a turn's words stand in its audio, by how its service delivers them; moments in seconds, samples at 8 kHz."""
 
 import pytest
+from tests.plane.plane_stage import Service, Stage
 
+from cordboard.contract import link
 from cordboard.contract.transcript import Mark
 from cordboard.plane.spoken import MAX_MARKS, MAX_TEXT, Spoken
 
@@ -104,3 +106,64 @@ def test_a_flood_of_text_is_bounded() -> None:
         spoken.audio(160, RATE, 10 + index / 50)
     assert spoken.text == "x" * MAX_TEXT
     assert len(spoken.marks()) == MAX_MARKS
+
+
+# --- through an engine
+
+
+def begin(service: Service, turn: str = "t1") -> None:
+    service.event("turn_started", turn_started={"id": turn, "role": "assistant"})
+
+
+def tell(stage: Stage, service: Service, words: list[str]) -> None:
+    """A word each half second, at the moment of its sound."""
+    for word in words:
+        service.event("turn_output_text_delta", turn_output_text_delta={"text": word})
+        stage.drain()
+        stage.run(0.5)
+
+
+def end(stage: Stage, service: Service, text: str, *, cut: bool) -> link.AgentSaid:
+    turn = {"id": "t1", "role": "assistant", "text": text, "was_interrupted": cut}
+    service.event("turn_ended", turn_ended=turn)
+    stage.drain()
+    (said,) = [each for each in stage.told(link.AgentSaid) if each.type == "agent.turn_ended"]
+    return said
+
+
+@pytest.mark.parametrize("form", ["mulaw_8000", "pcm_16000"])
+@pytest.mark.parametrize("late", [0.0, 0.7])
+def test_a_turn_that_is_cleared_is_told_with_its_marks_and_what_was_sent(form: str, late: float) -> None:
+    stage = Stage()
+    stage.leg()
+    service = stage.agent(heard_by="" if late else "s/caller", input_format=form)
+    rate, width = (16_000, 2) if form == "pcm_16000" else (8000, 1)
+    begin(service)
+    service.speak(bytes(3 * rate * width))
+    stage.drain()
+    if late:  # the agent speaks before anybody is routed to it: what waits is heard from its begin
+        stage.run(late)
+        stage.tell(link.Route("s/agent", "s/caller"))
+    tell(stage, service, WORDS[:3])
+    service.event("clear")
+    said = end(stage, service, "one two three", cut=True)
+    assert (said.told, said.interrupted) == ("one two three ", True)
+    assert [mark.sample / rate - late for mark in said.marks] == pytest.approx([0, 0.5, 1.0], abs=0.03)
+    turn = stage.closed().ledger[0].turns[0]
+    assert turn["sent"] / rate == pytest.approx(1.5, abs=0.04)
+    assert turn["gaps"] == [[turn["sent"], turn["cleared"]]]
+
+
+def test_a_turn_that_its_service_never_ends_is_told_with_the_next_one_or_at_the_close() -> None:
+    stage = Stage()
+    service = stage.agent(heard_by=stage.leg())
+    for turn in ("t1", "t2"):
+        begin(service, turn)
+        service.speak(bytes(8000))
+        tell(stage, service, WORDS[:2])
+    service.close()
+    stage.drain()
+    assert [(cut.turn, cut.text, len(cut.marks)) for cut in stage.told(link.TurnCut)] == [
+        ("t1", "one two ", 2),
+        ("t2", "one two ", 2),
+    ]
