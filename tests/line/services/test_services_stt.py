@@ -28,10 +28,10 @@ Talk = Callable[[ClientConnection], Awaitable[None]]
 
 
 def talk(test: Talk, path: str = "/stt/websocket", query: str = QUERY, ears: Any = None) -> None:
-    """One socket whose ear hears "hello", "a table for two" and nothing else."""
+    """One socket whose ear hears "hello", "a table for two", "goodbye" and nothing else."""
 
     async def whole() -> None:
-        service = SttService(ears or ScriptedEars(["hello", "a table for two"]))
+        service = SttService(ears or ScriptedEars(["hello", "a table for two", "goodbye"]))
         serve = service.serve_turns if "turns" in path else service.serve
         async with asyncio.timeout(10):
             async with client(serve, f"{path}?{query}") as socket:
@@ -70,6 +70,11 @@ def test_utterances_finalize_and_close() -> None:
         second = await answer(socket)
         assert (second["text"], second["request_id"]) == (" a table for two", first["request_id"])
         assert await answer(socket) == {"type": "flush_done", "request_id": first["request_id"]}
+        await say(socket, SILENCE)  # ends nothing: what was said is finalized
+        await socket.send("finalize")
+        assert (await answer(socket))["type"] == "flush_done"
+        await say(socket)
+        assert (await answer(socket))["text"] == " goodbye"
         await say(socket)  # the ear understands no more
         await socket.send("finalize")
         assert (await answer(socket))["type"] == "flush_done"

@@ -13,9 +13,10 @@ import pytest
 
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer
+from cordboard.line.speaker import Speaker
 from cordboard.line.voices.espeak import EspeakVoice
 from cordboard.line.voices.tones import TonesVoice
-from cordboard.line.voices.voice import Piece, VoiceFailed
+from cordboard.line.voices.voice import Piece, SpokenWord, VoiceFailed
 
 from ..harness.fake_agent import FakeAgent, Session, harnessing
 from ..harness.harness_talk import FAST, run, talk
@@ -230,3 +231,46 @@ def test_a_call_that_ends_while_its_speech_is_made_leaves_no_process(
     talk(test, settings=FAST, voice=EspeakVoice())
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+class Words:
+    """What a speaker's listener hears of."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    async def speech_started(self) -> None:
+        """Not needed."""
+
+    async def word_spoken(self, word: str) -> None:
+        self.words.append(word)
+
+    async def speech_ended(self, *, interrupted: bool) -> None:
+        """Not needed."""
+
+
+def test_words_that_are_told_late_keep_their_place() -> None:
+    async def whole() -> None:
+        async def send(_: Any) -> None:
+            """Nobody listens on the wire."""
+
+        heard, tenth = Words(), bytes(800)
+        async with asyncio.TaskGroup() as group:
+            speaker = Speaker(
+                send,
+                group,
+                bytes_per_second=8000,
+                chunk_ms=20,
+                at_once=True,
+                turns=False,
+                odd=False,
+                listener=heard,
+            )
+            speaker.add(tenth, [SpokenWord("one", 0.0, 0.05)])
+            speaker.add(b"", [SpokenWord("two", 0.05, 0.1)], since=len(tenth))
+            speaker.add(tenth, [SpokenWord("three", 0.0, 0.05)])
+            speaker.finish()
+            await speaker.played()
+        assert heard.words == ["one", "two", "three"]
+
+    run(whole())

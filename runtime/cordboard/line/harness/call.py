@@ -2,7 +2,8 @@
 
 Follows reference cartesia-protocols §3.3-§3.7. The program learns of the caller's turns from voice activity, of their
 words from an ear, and of its own speech only what was heard. Digits outside a turn make one of their own (§3.7),
-unless `dtmf_turns` is false. Left out: `agent_token`, the knowledge base, and voices, which are noted only.
+unless `dtmf_turns` is false. Left out: voices that the engine does not have, which
+are noted only.
 """
 
 from __future__ import annotations
