@@ -1,4 +1,4 @@
-"""One call at the stand-in: reads the client, hears the caller, runs the agent's steps.
+"""One call at the stand-in, whoever its agent is: reads the client, hears the caller, sends what is said.
 
 Follows reference cartesia-protocols §1.2-§1.6 and §7: `start` first, audio before the ack ignored, a `stream_id` that
 is missing accepted, 180 s without a message is the end. The user's turns carry no text: nothing is recognised. What is
@@ -7,13 +7,11 @@ different on the Managed wire (§2) is translated at the socket, by `wire.Wire`.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import base64
 import random
-import socket
-import struct
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,37 +19,17 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from cordboard.line import wire
-from cordboard.line.ears.turns import END_OF_SPEECH_MS, TurnDetector, energy
+from cordboard.line.ears.turns import TurnDetector, energy
 from cordboard.line.records import CallRecord, EndReason
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Listener, Speaker
 from cordboard.line.speech import FORMATS, Spoken, Studio
 from cordboard.line.steps import (
-    MAX_TEXT,
-    Abort,
-    ClientTool,
-    Close,
-    Pause,
-    Raw,
-    Say,
-    Send,
     Sound,
-    Step,
-    Text,
-    Tool,
-    Wait,
 )
-from cordboard.line.tool import ClientToolResult, ToolResult, post_json
 from cordboard.line.voices.voice import VoiceFailed
 from cordboard.media.chain import decode
 from cordboard.media.samples import Samples
-
-MAX_TOLD = 30_000
-"""Characters of a tool's result in the transcript, where the SDK cuts them too (§3.4)."""
-
-MAX_HAPPENINGS = 1000
-"""Happenings kept for later waits; a script that waits for none must not gather them for ever."""
-
 
 QUIET = frozenset({"media_output", "audio_output", "turn_output_text_delta"})
 """Messages sent too often for a line each in the log."""
@@ -74,8 +52,8 @@ class _Over(Exception):
     """The socket is closed: ends the call's other tasks."""
 
 
-class Call:
-    """Runs from the open socket to its end."""
+class Call(abc.ABC):
+    """Runs from the open socket to its end; what the agent does is its subclasses'."""
 
     def __init__(
         self,
@@ -105,8 +83,6 @@ class Call:
         self._voice: TurnDetector | None = None
         self._odd = b""
         self._user_turn = ""
-        self._happened: deque[tuple[str, str]] = deque(maxlen=MAX_HAPPENINGS)
-        self._news = asyncio.Event()
 
     async def run(self) -> None:
         """Serve the call; returns when the socket is closed, by whomever."""
@@ -224,14 +200,12 @@ class Call:
             case "dtmf":
                 digit = wire.dtmf_digit(message)
                 self._record.say("digit %s", digit)
-                self._happen("dtmf", digit)
                 await self._receive_digit(digit)
             case "custom":
                 metadata = wire.custom_metadata(message)
                 self._record.say("custom: %s", ", ".join(map(repr, metadata)))
                 if (answer := wire.tool_answer(metadata)) is not None and answer.id in self._tools:
                     self._receive_answer(answer)
-                self._happen("custom")
                 self._receive_custom(metadata)
             case "ping":
                 pass  # exists in one client and in no document (§1.2.5)
@@ -266,31 +240,25 @@ class Call:
         for event in self._voice.process(samples):
             await (self._voice_started() if event.kind == "started" else self._voice_stopped())
 
+    @abc.abstractmethod
     def _hear(self, samples: Samples) -> None:
-        """All of the caller's audio, before it is judged to be voice; a script needs none of it."""
+        """All of the caller's audio, before it is judged to be voice."""
 
+    @abc.abstractmethod
     async def _receive_digit(self, digit: str) -> None:
-        """A digit of the client; a script waits for what happens."""
+        """A digit of the client."""
 
+    @abc.abstractmethod
     def _receive_custom(self, metadata: wire.Message) -> None:
-        """Application data of the client; a script waits for what happens."""
+        """Application data of the client."""
 
+    @abc.abstractmethod
     async def _voice_started(self) -> None:
-        assert self._speaker is not None
-        if self._agent.barge_in and await self._speaker.interrupt():
-            self._record.say("the caller interrupts")
-        self._user_turn = self._speaker.next_turn_id()
-        self._record.transcript.user_started()
-        if self._agent.turn_events:
-            await self._send(wire.turn_started(self._user_turn, "user"))
-        self._happen("speech")
+        """The caller begins to speak."""
 
+    @abc.abstractmethod
     async def _voice_stopped(self) -> None:
-        if self._agent.turn_events:
-            await self._send(wire.turn_ended(self._user_turn, "user", "", interrupted=False))
-        self._record.transcript.user_silent(END_OF_SPEECH_MS / 1000)
-        self._record.transcript.user_ended()
-        self._happen("speech_end")
+        """The caller fell silent."""
 
     # Speech, as it is heard
 
@@ -319,113 +287,14 @@ class Call:
 
     # Acting
 
+    @abc.abstractmethod
     async def _act(self, start: wire.Start, speaker: Speaker) -> None:
-        if not self._agent.ack:
-            return
-        greeting: Sound | None = self._agent.greeting
-        if start.introduction is not None:
-            greeting = Text(start.introduction[:MAX_TEXT]) if start.introduction.strip() else None
-        spoken = None if greeting is None else await self._synthesize(greeting, start.input_format)
-        await self._acknowledge(start)
-        if greeting is not None:
-            await self._say(speaker, greeting, spoken)
-        for step in self._agent.steps:
-            await self._do(step, start, speaker)
+        """Be the agent, until the call is over."""
 
     async def _acknowledge(self, start: wire.Start) -> None:
         await asyncio.sleep(self._agent.ack_delay)
         self._acked = True
         await self._send(wire.ack(start, self._record.stream_id, self._record.call_id))
-        self._happen("ack")
-
-    async def _say(self, speaker: Speaker, sound: Sound, spoken: Spoken | None) -> None:
-        if spoken is None:
-            return
-        text = sound.text if isinstance(sound, Text) else ""
-        self._record.say("says %r", text[:80] or type(sound).__name__)
-        await speaker.say(spoken.audio, spoken.words)
-
-    async def _do(self, step: Step, start: wire.Start, speaker: Speaker) -> None:
-        match step:
-            case Wait():
-                await self._wait(step)
-            case Pause():
-                await asyncio.sleep(step.seconds)
-            case Say():
-                await self._say(speaker, step.sound, await self._synthesize(step.sound, start.input_format))
-            case Tool():
-                await self._use(step, start)
-            case ClientTool():
-                await self._call_client(step)
-            case Send():
-                await self._send(step.message)
-            case Raw():
-                self._record.note("out", {"event": "raw", "text": step.text})
-                await self._socket.send(step.text)
-            case Close():
-                if step.code == 1000:
-                    self._record.end("agent_hangup", step.reason)
-                else:
-                    self._record.end("error", f"the script closes with {step.code} {step.reason}".rstrip())
-                await self._socket.close(step.code, step.reason)
-            case Abort():
-                self._abort()
-
-    async def _wait(self, step: Wait) -> None:
-        while True:
-            while self._happened:
-                happening, digit = self._happened.popleft()
-                if happening == step.happening and step.digit in ("", digit):
-                    return
-            self._news.clear()
-            await self._news.wait()
-
-    async def _use(self, tool: Tool, start: wire.Start) -> None:
-        from_start = tool.url.startswith("metadata.")
-        url: object = start.metadata.get(tool.url.removeprefix("metadata.")) if from_start else tool.url
-        if isinstance(url, str):  # which may be a capability: not for the log
-            place = tool.url if from_start else "the script's URL"
-            self._record.say("tool: POST %s to %s", ", ".join(map(repr, tool.body)), place)
-            result = await post_json(url, tool.body)
-        else:
-            result = ToolResult(0, "", f"start carried no {tool.url}")
-        self._record.tool_results.append(result)
-        answer = result.error or f"{result.status} {result.body}"
-        self._record.transcript.tool("http_request", dict(tool.body), answer[:MAX_TOLD])
-        self._record.say("tool: %s", result.error or f"{result.status} {result.body[:80]!r}")
-
-    async def _call_client(self, tool: ClientTool) -> None:
-        """Call a tool of the client's and wait for its answer, in which time the call goes on."""
-        id = f"tc_{self._rng.getrandbits(64):016x}"
-        await self._put(self._service.tool_call(id, tool.name, tool.arguments, tool.expects_response))
-        self._record.transcript.tool(tool.name, dict(tool.arguments), id=id)
-        if not tool.expects_response:
-            return
-        self._tools[id] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(tool.timeout):
-                answer = await self._tools[id]
-        except TimeoutError:
-            answer = wire.ToolAnswer(id, f"no answer within {tool.timeout:g} s", True, "timeout")
-        finally:
-            self._tools.pop(id, None)
-        result = ClientToolResult(id, tool.name, tool.arguments, answer.result, answer.is_error, answer.error_type)
-        self._service.tool_finished(result)
-        self._record.client_tool_results.append(result)
-        self._record.transcript.tool(tool.name, dict(tool.arguments), answer.result[:MAX_TOLD], id)
-        outcome = f"fails ({answer.error_type or 'error'})" if answer.is_error else "answers"
-        self._record.say("client tool %r %s: %r", tool.name, outcome, answer.result[:80])
-
-    def _abort(self) -> None:
-        sock = self._socket.transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
-        self._record.say("drops the connection")
-        self._record.end("error", "the script drops the connection")
-        self._socket.transport.abort()
-
-    def _happen(self, happening: str, digit: str = "") -> None:
-        self._happened.append((happening, digit))
-        self._news.set()
 
     async def _send(self, message: wire.Message) -> None:
         """Send a message of the Line wire's form, if this wire has one like it."""

@@ -28,6 +28,7 @@ from cordboard.line.platform.rest import Rest
 from cordboard.line.platform.service import Options, Platform
 from cordboard.line.records import MAX_CALLS, CallRecord
 from cordboard.line.script import Script
+from cordboard.line.script_call import ScriptCall
 from cordboard.line.services.stt import SttService
 from cordboard.line.services.tts import TtsService
 from cordboard.line.speech import Studio
@@ -226,7 +227,7 @@ class LineServer:
             variables = admission.session.get("dynamic_variables", {})
             wire = ManagedWire(agent, by_token=admission.by_token, variables=variables)
         if harness is None:
-            return Call(socket, agent, self._studio, record, self._rng, wire, preset)
+            return ScriptCall(socket, agent, self._studio, record, self._rng, wire, preset)
         api = f"http://127.0.0.1:{self.port}"
         token: str | None = None
         if self.platform.knowledge is not None:
