@@ -12,6 +12,8 @@ from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
 from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.process import ControlProcess, Surroundings
+from cordboard.edge.control.prompts import Prompts
+from cordboard.edge.control.speech import EspeakNg
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.link import Link, bind_unix, socket_path
 from cordboard.edge.media.plane import Plane
@@ -170,6 +172,7 @@ def test_a_timer_that_fails_for_ever_takes_no_core(tmp_path: Path, caplog: pytes
             DialogFiles(data.dialogs),
             lambda *what: killed.append(what),
             Metrics([], lambda: 0),
+            Prompts(tmp_path, EspeakNg("en"), data.prompts),
         )
         control = ControlProcess(engine, around)
         assert control.not_ready() == ["no plane"]

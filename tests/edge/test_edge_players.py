@@ -1,12 +1,14 @@
 """Players through every process: files, tones and speech, heard by a phone on the wire."""
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 
 from cordboard.demo.stage import CALLER, Stage
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer
+from cordboard.line.voices.tones import word_frequency
 from cordboard.media.analysis import dominant_tone
 from cordboard.media.samples import Samples, level_dbfs
 from cordboard.media.tones import sine
@@ -22,7 +24,7 @@ engine = "tones"
 greeting = {tone = {hz = 660, seconds = 20}}
 barge_in = false
 """
-WINDOW = RATE // 10
+WINDOW = RATE // 20
 
 
 class PlayerStage(Stage):
@@ -39,17 +41,14 @@ class PlayerStage(Stage):
 
 
 def tones_of(sound: Samples) -> list[int]:
-    """Tones in the order in which they are heard, in Hz to the ten; 0 for what is no tone, silence left out."""
-    found: list[int] = []
+    """Tones that are heard for two windows at least, in order, in Hz to the ten; 0 for what is no tone."""
+    windows: list[int] = []
     for start in range(0, sound.size - WINDOW, WINDOW):
         window = sound[start : start + WINDOW]
-        if level_dbfs(window) < -50:
-            continue
-        heard = dominant_tone(window, RATE)
-        hz = round(heard.hz, -1) if heard.share > 0.8 else 0
-        if not found or found[-1] != hz:
-            found.append(int(hz))
-    return found
+        if level_dbfs(window) > -50:
+            heard = dominant_tone(window, RATE)
+            windows.append(int(round(heard.hz, -1)) if heard.share > 0.8 else 0)
+    return [hz for hz, run in itertools.groupby(windows) if hz == 0 or len(list(run)) > 1]
 
 
 def of_call(stage: Stage, name: str) -> bytes:
@@ -77,16 +76,13 @@ async def story(out: Path) -> None:
 
 def check(sound: Samples, timeline: list[dict[str, str]]) -> None:
     heard = tones_of(sound)
-    steady = [hz for hz in heard if hz]
-    assert [hz for place, hz in enumerate(steady) if place == 0 or steady[place - 1] != hz][:4] == [
-        660,
-        1000,
-        660,
-        1800,
-    ]
-    assert heard[-1] == 0, "speech is no tone, and the agent does not come back before the hang-up"
+    spoken = round(word_frequency("nevermore"), -1)
+    changes = [hz for hz, _ in itertools.groupby(hz for hz in heard if hz)]
+    assert changes[:5] == [660, 1000, 660, 1800, spoken]
+    assert heard[-1] == 0, "speech is no tone, and nothing comes back before the hang-up"
     what = [entry["what"] for entry in timeline]
     assert "beeped" in what
+    assert "spoken" in what
     assert any(entry["what"] == "missing" and "prompts folder" in str(entry) for entry in timeline)
     assert "playout cut" not in what
 

@@ -19,6 +19,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "call.gathered": {"digits": "1"},
     "call.playback_finished": {"call": "caller"},
     "player.marker": {"offset": 1.5},
+    "player.chunks_finished": {"context_id": "c", "time_to_first_byte": 0.1},
     "call.transfer_complete": {"to": "+1"},
     "call.transfer_failed": {"to": "+1"},
     "http.request": {"method": "GET", "path": "/"},

@@ -17,6 +17,7 @@ from cordboard.scenario import (
     ControlUrl,
     NotSupported,
     OutsideTurn,
+    RealtimeTTSPlayer,
     Scenario,
     Secret,
     Session,
@@ -24,6 +25,8 @@ from cordboard.scenario import (
     events,
 )
 
+MUSIC = ObjectRecord("music", "player", "p-1", "PLAYING")
+TTS = ObjectRecord("tts", "realtime_player", "p-2", "READY")
 RECORDING = ObjectRecord("recording", "recording", "r-1", "ACTIVE")
 ENDED = ObjectRecord("old", "call", "leg-0", "TERMINATED")
 CLOSED = ObjectRecord("closed", "agent", "ws-0", "CLOSED")
@@ -40,7 +43,7 @@ def act(what: Act, results: dict[str, Any] | None = None) -> Played:
         if hasattr(made, "__await__"):
             await made
 
-    asked = invocation("timer", "t", {"timer": "t"}, objects=(CALLER, AGENT, RECORDING, ENDED, CLOSED))
+    asked = invocation("timer", "t", {"timer": "t"}, objects=(CALLER, AGENT, RECORDING, MUSIC, TTS, ENDED, CLOSED))
     return played(scenario, asked, results)
 
 
@@ -50,6 +53,12 @@ def caller(session: Session[None]) -> Call:
 
 def agent(session: Session[None]) -> AgentsClient:
     return session.agents["agent"]
+
+
+def tts(session: Session[None]) -> RealtimeTTSPlayer:
+    player = session.players["tts"]
+    assert isinstance(player, RealtimeTTSPlayer)
+    return player
 
 
 COMMANDS: list[tuple[Act, str, str | None, dict[str, Any]]] = [
@@ -92,6 +101,30 @@ COMMANDS: list[tuple[Act, str, str | None, dict[str, Any]]] = [
     (lambda s: VoxEngine.call_sip("sip:a@b", name="desk", trunk="main", timeout=20), "call.dial", "desk",
      {"to": "sip:a@b", "callerid": "", "display_name": "", "timeout": 20, "trunk": "main", "follow_diversion": False,
       "headers": {}}),
+    (lambda s: caller(s).say("Hello.", voice="en-gb"), "call.say", "caller",
+     {"sound": {"kind": "text", "content": "Hello.", "voice": "en-gb"}, "name": "say", "loop": False}),
+    (lambda s: caller(s).start_playback("hold.wav", loop=True), "call.play", "caller",
+     {"sound": {"kind": "url", "content": "hold.wav"}, "name": "playback", "loop": True}),
+    (lambda s: caller(s).play_progress_tone("RU"), "call.play", "caller",
+     {"sound": {"kind": "tones", "content": "425@-19;*(1/4/1)"}, "name": "tone", "loop": True}),
+    (lambda s: VoxEngine.create_url_player("https://a/b.wav", name="music", on_pause=True), "player.create", "music",
+     {"sound": {"kind": "url", "content": "https://a/b.wav"}, "loop": False, "on_pause": True}),
+    (lambda s: VoxEngine.create_tts_player("Hi.", name="hi"), "player.create", "hi",
+     {"sound": {"kind": "text", "content": "Hi."}, "loop": False, "on_pause": False}),
+    (lambda s: VoxEngine.create_tone_script_player("440@-19;1(*/0/1)", name="beep"), "player.create", "beep",
+     {"sound": {"kind": "tones", "content": "440@-19;1(*/0/1)"}, "loop": False, "on_pause": False}),
+    (lambda s: Cartesia.create_realtime_tts_player("Hi.", api_key=s.secret("KEY")), "player.create_realtime", "tts",
+     {"text": "Hi.", "api_key": {"secret": "KEY"}, "request": {}, "privacy": False}),
+    (lambda s: s.players["music"].stop(), "player.stop", "music", {}),
+    (lambda s: s.players["music"].pause(), "player.pause", "music", {}),
+    (lambda s: s.players["music"].resume(), "player.resume", "music", {}),
+    (lambda s: s.players["music"].add_marker(-1.5), "player.add_marker", "music", {"offset": -1.5}),
+    (lambda s: s.players["music"].send_media_to(caller(s)), "media.send", "music+caller",
+     {"source": "music", "sink": "caller"}),
+    (lambda s: tts(s).generation_request({"transcript": "more"}).id, "player.generate", "tts",
+     {"request": {"transcript": "more"}}),
+    (lambda s: tts(s).cancel_context_request("c1"), "player.cancel_context", "tts", {"context_id": "c1"}),
+    (lambda s: tts(s).clear_buffer(), "player.clear", "tts", {}),
     (lambda s: VoxEngine.set_timeout("nag", seconds=5), "timer.set", "nag", {"seconds": 5}),
     (lambda s: VoxEngine.clear_timeout("nag"), "timer.clear", "nag", {}),
     (lambda s: VoxEngine.terminate(), "session.terminate", None, {}),
@@ -138,6 +171,13 @@ WRONG: list[tuple[Act, str]] = [
     (lambda s: caller(s).gather("a b"), "name"),
     (lambda s: caller(s).gather("a", max_digits=0), "max_digits"),
     (lambda s: caller(s).gather("a", prompt=["Hello.", " "]), "prompt\\[1\\]"),
+    (lambda s: caller(s).say(" "), "text"),
+    (lambda s: caller(s).say("x" * 1501), "text"),
+    (lambda s: caller(s).say("x", voice="-h"), "voice"),
+    (lambda s: caller(s).start_playback("a\nb"), "url"),
+    (lambda s: caller(s).play_progress_tone("FR"), "country"),  # type: ignore[arg-type]
+    (lambda s: s.players["music"].add_marker(4000), "offset"),
+    (lambda s: VoxEngine.create_tts_player("x", name="a+b"), "name"),
     (lambda s: VoxEngine.set_timeout("a", seconds=0), "seconds"),
     (lambda s: VoxEngine.set_timeout("a+b", seconds=1), "name"),
     (lambda s: VoxEngine.call_pstn("", "+1", name="n"), "to"),

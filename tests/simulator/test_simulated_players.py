@@ -177,3 +177,73 @@ def test_a_phone_that_hangs_up_ends_what_it_hears(players: Simulation) -> None:
     players.world.advance(0.5)
     assert caller.state == "ended"
     assert record_of(players, caller).cause == "caller.hangup"
+
+
+def test_a_realtime_player_speaks_what_it_is_given(players: Simulation) -> None:
+    caller = players.call(CALLER, "sonic")
+    players.world.advance(2)
+    assert list(heard(players, caller)) == ["hello from sonic"]
+    assert steps(players, caller) == [
+        "player.ready tts -", "player.started tts caller", "chunks 0.2", "player.finished tts caller",
+    ]  # fmt: skip
+    assert control(players, caller, {"do": "generate", "text": "and more of it"}).status == 204
+    players.world.advance(2)
+    assert list(heard(players, caller)) == ["hello from sonic", "and more of it"]
+    [speaker] = players.service.speakers
+    assert [request["voice"] for request in speaker.requests] == [{"mode": "id", "id": "v1"}] * 2
+    control(players, caller, {"do": "stop", "name": "tts"})
+    players.world.advance(0.1)
+    assert steps(players, caller)[-1] == "player.stopped tts caller stop"
+    caller.hangup()
+    players.world.advance(1)
+    written = repr([each for each in players.session_of(caller).timeline if "http" not in each.what])
+    assert "hello from" not in written
+    assert "more of it" not in written
+    assert "test-key" not in written
+
+
+def test_a_cancelled_context_is_not_heard(players: Simulation) -> None:
+    caller = players.call(CALLER, "sonic")
+    players.world.advance(2)
+    control(players, caller, {"do": "generate", "text": "never to be heard", "cancel": True, "clear": True})
+    players.world.advance(2)
+    assert list(heard(players, caller)) == ["hello from sonic"]
+    assert steps(players, caller)[-1] == "asked True"
+    caller.hangup()
+
+
+def test_a_context_that_fails_is_told_and_the_player_speaks_on(players: Simulation) -> None:
+    caller = players.call(CALLER, "sonic")
+    players.world.advance(2)
+    players.service.speakers[-1].errors["bad"] = "no such word"
+    control(players, caller, {"do": "generate", "text": "bad"})
+    players.world.advance(1)
+    assert steps(players, caller)[-2:] == ["chunks 0.0 no such word", "player.finished tts caller no such word"]
+    control(players, caller, {"do": "generate", "text": "good"})
+    players.world.advance(1)
+    assert list(heard(players, caller)) == ["hello from sonic", "good"]
+    caller.hangup()
+
+
+def test_a_realtime_player_without_a_voice_or_a_service_fails(players: Simulation) -> None:
+    caller = players.call(CALLER, "voiceless")
+    players.world.advance(1)
+    assert [step for step in steps(players, caller) if "failed" in step] == [
+        "player.failed voice: is missing, here and in the settings"
+    ]
+    caller.hangup()
+    players.service.manners.reachable = False
+    other = players.call(CALLER, "sonic")
+    players.world.advance(1)
+    assert any(step.startswith("player.failed ") and "refused" in step for step in steps(players, other))
+    other.hangup()
+
+
+def test_the_sockets_end_is_told_and_requests_fail_from_then_on(players: Simulation) -> None:
+    caller = players.call(CALLER, "sonic")
+    players.world.advance(2)
+    players.service.speakers[-1].drop()
+    players.world.advance(0.5)
+    assert steps(players, caller)[-1].startswith("player.failed Sonic's socket closed")
+    assert control(players, caller, {"do": "generate", "text": "x"}).status == 500
+    caller.hangup()

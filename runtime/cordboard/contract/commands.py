@@ -422,6 +422,47 @@ class PlayerCreate:
     """It waits for player.resume."""
 
 
+@_command("player.create_realtime")
+@dataclass(frozen=True, slots=True)
+class RealtimePlayerCreate:
+    """Open a socket to Sonic and speak; it is heard by its listener as it comes (reference cartesia-protocols §5.1)."""
+
+    text: str
+    """The first text; empty: only `player.generate` speaks."""
+    api_key: SecretReference | str | None = None
+    """Reference to the key, or the key; None: that of [speech], else the secret CARTESIA_API_KEY."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of every generation request: model_id, voice, language, …"""
+    version: str | None = None
+    """cartesia_version; None: the one that the edge was built for."""
+    base_url: str | None = None
+    """Overrides [agents.cartesia].base_url."""
+    privacy: bool = False
+    """Texts are left out of the timeline."""
+
+    def __post_init__(self) -> None:
+        if len(self.text) > MAX_SPOKEN:
+            raise DecodeError("text", f"has {len(self.text)} characters, more than {MAX_SPOKEN}")
+
+
+@_command("player.generate")
+@dataclass(frozen=True, slots=True)
+class PlayerGenerate:
+    """One more generation request of a realtime player."""
+
+    request: Mapping[str, Any]
+    """transcript, context_id, continue, flush, max_buffer_delay_ms, …; the output format is the edge's."""
+
+
+@_command("player.cancel_context")
+@dataclass(frozen=True, slots=True)
+class PlayerCancel:
+    """Stop a context of a realtime player; what it still sends is dropped. Idempotent."""
+
+    context_id: str
+    """As it was in the request."""
+
+
 @_command("player.add_marker")
 @dataclass(frozen=True, slots=True)
 class PlayerAddMarker:
@@ -435,15 +476,38 @@ class PlayerAddMarker:
             raise DecodeError("offset", f"{self.offset:g} s is not within {MAX_OFFSET:g} s")
 
 
-@_command("player.stop", "player.pause", "player.resume")
+@_command("player.stop", "player.pause", "player.resume", "player.clear")
 @dataclass(frozen=True, slots=True)
 class PlayerSimple:
-    """End a player, hold it, or let it go on."""
+    """End a player, hold it, let it go on, or drop what a realtime one has queued."""
+
+
+@_command("control_url.mint")
+@dataclass(frozen=True, slots=True)
+class ControlUrlMint:
+    """Mint a narrower control URL; its result is `{"url": …}`, a secret."""
+
+    verbs: tuple[str, ...] | None = None
+    """What may be asked for: the path's first segment, else `action` or `tool` of the body; None: everything."""
+    to: tuple[str, ...] | None = None
+    """Patterns of the destinations that `to` or `number` of a body may name; None: any."""
+    uses: int | None = None
+    """Requests it is good for, 1 to 1,000; None: no limit but the rate."""
+    expires_in: float | None = None
+    """Seconds it lives, 1 to 14,400; None: as long as the session."""
+
+    def __post_init__(self) -> None:
+        for name, found in (("verbs", self.verbs), ("to", self.to)):
+            if found is not None and (not 1 <= len(found) <= 32 or not all(1 <= len(each) <= 128 for each in found)):
+                raise DecodeError(name, "is not 1 to 32 texts of 1 to 128 characters")
+        if self.uses is not None and not 1 <= self.uses <= 1_000:
+            raise DecodeError("uses", f"{self.uses} is not between 1 and 1000")
+        if self.expires_in is not None and not 1 <= self.expires_in <= 14_400:
+            raise DecodeError("expires_in", f"{self.expires_in:g} s is not between 1 and 14400")
 
 
 @_command(
-    "call.transfer", "call.hold", "call.unhold", "call.send_message", "call.send_info", "conference.create",
-    "control_url.mint",
+    "call.transfer", "call.hold", "call.unhold", "call.send_message", "call.send_info", "conference.create"
 )  # fmt: skip
 @dataclass(frozen=True, slots=True)
 class NotYet:

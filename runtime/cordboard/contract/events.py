@@ -233,7 +233,8 @@ class MediaChange:
 @_event("player.ready", "player.started", "player.stopped", "player.finished", "player.failed")
 @dataclass(frozen=True, slots=True)
 class PlayerEvent:
-    """A player's life: ready, then started and one of stopped (by a command or a newer source), finished, failed."""
+    """A player's life: ready, then started and one of stopped (by a command or a newer source), finished, failed.
+    A realtime player lives on after finished, which says that all it was asked for was heard out."""
 
     duration: float = 0.0
     """ready: seconds of the sound, one round of it if it repeats; stopped, finished: seconds that were heard."""
@@ -263,6 +264,8 @@ class PlayerChunks:
     """The context."""
     time_to_first_byte: float
     """Seconds from its first request to its first audio."""
+    error: str = ""
+    """Why it failed; the player lives on."""
     call: str = ""
     """Name of the leg that hears it."""
 

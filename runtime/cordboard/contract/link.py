@@ -671,7 +671,11 @@ class PlayerSaid:
     seconds: float = 0.0
     """marker: its place; chunks_finished: time to the first audio; the last three: seconds that were heard."""
     reason: str = ""
-    """stopped, failed: why; chunks_finished: the context."""
+    """stopped, failed, and of a context that failed: why."""
+    context_id: str = ""
+    """chunks_finished: which context."""
+    last: bool = False
+    """chunks_finished: nothing else was asked for."""
 
 
 @_message

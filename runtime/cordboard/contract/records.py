@@ -70,7 +70,7 @@ class ObjectRecord:
 
     name: str
     """Name chosen by the handler."""
-    kind: Literal["call", "agent", "recording", "player"]
+    kind: Literal["call", "agent", "recording", "player", "realtime_player"]
     """What it is."""
     id: str
     """The edge's own id."""

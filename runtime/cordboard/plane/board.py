@@ -16,6 +16,7 @@ from .effects import Effect, Packet
 from .leg import Leg
 from .pacing import FRAME, Wheel
 from .player import Player
+from .speech import SpeechPlayer
 from .switch import Switch
 
 MAX_CORDS = 1000
@@ -51,7 +52,7 @@ class Board:
         self.legs: dict[str, Leg] = {}
         self.agents: dict[str, Agent] = {}
         """Agents whose socket is not closed yet."""
-        self.players: dict[str, Player] = {}
+        self.players: dict[str, Player | SpeechPlayer] = {}
         """Players that are not over."""
         self.wheel: Wheel[Leg] = Wheel(now)
         self.linked = False

@@ -47,6 +47,11 @@ class AgentConnect:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechConnect(AgentConnect):
+    """The same to a speech service, for a realtime player; `agent` is the player's unit id."""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentWrite:
     """Write to an agent's connection; b"" is a half-close."""
 

@@ -18,6 +18,8 @@ from .legs import Legs
 from .players import Players
 from .playouts import Playouts
 from .recordings import Recordings
+from .speech import SpeechPlayer
+from .speeches import Speeches
 
 UPKEEP_TICKS = 20
 """Ticks between two upkeeps of a leg or agent: 100 ms, staggered."""
@@ -34,6 +36,7 @@ class PlaneEngine:
         self._playouts = Playouts(self._board)
         self._agents = Agents(self._board, connect_timeout)
         self._players = Players(self._board, self._playouts)
+        self._speeches = Speeches(self._board, self._players, connect_timeout)
         self._legs = Legs(self._board, self._agents, self._recordings)
         self._life = ""
         self._lease = 10.0
@@ -50,6 +53,7 @@ class PlaneEngine:
             **self._recordings.handlers,
             **self._playouts.handlers,
             **self._players.handlers,
+            **self._speeches.handlers,
         }
 
     # --- the shell's side
@@ -117,20 +121,24 @@ class PlaneEngine:
         self._legs.rtcp_in(port, data, source, now)
 
     def agent_connected(self, agent: str, now: float) -> None:
-        """TCP (and TLS) to the agent's service is up."""
+        """TCP (and TLS) to an agent's service, or a realtime player's, is up."""
         self._agents.with_agent(agent, now, lambda each: each.line.connected(now))
+        self._speeches.with_line(agent, now, lambda line: line.connected(now))
 
     def agent_data(self, agent: str, data: bytes, now: float) -> None:
         """Bytes from the agent's service."""
         self._agents.with_agent(agent, now, lambda each: each.line.receive_data(data, now))
+        self._speeches.with_line(agent, now, lambda line: line.receive_data(data, now))
 
     def agent_eof(self, agent: str, now: float) -> None:
         """The agent's service ended its side."""
         self._agents.with_agent(agent, now, lambda each: each.line.receive_eof(now))
+        self._speeches.with_line(agent, now, lambda line: line.receive_eof(now))
 
     def agent_lost(self, agent: str, reason: str, now: float) -> None:
         """The connection could not be made or broke."""
         self._agents.with_agent(agent, now, lambda each: each.line.connection_lost(reason, now))
+        self._speeches.with_line(agent, now, lambda line: line.connection_lost(reason, now))
 
     def sound_loaded(self, path: str, data: bytes, now: float) -> None:
         """A prepared sound is read."""
@@ -185,6 +193,9 @@ class PlaneEngine:
             self._legs.upkeep(leg, now)
         for agent in list(board.agents.values())[place::UPKEEP_TICKS]:
             self._agents.upkeep(agent, now)
+        for player in list(board.players.values())[place::UPKEEP_TICKS]:
+            if isinstance(player, SpeechPlayer):
+                self._speeches.upkeep(player, now)
         if place == 0:
             self._agents.hear_out(now)
             if (board.legs or board.agents) and now >= self._heard_control + self._lease:

@@ -3,15 +3,19 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
+from cordboard.agents.state import State
 from cordboard.contract import link
 
 from . import effects
 from .board import Board
 from .player import Player, TooManyMarkers
 from .playouts import PLAYOUT_MARGIN, Playouts
+from .speech import SpeechPlayer
 from .switch import RouteRefused
+
+Mouthpiece: TypeAlias = Player | SpeechPlayer
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class Players:
         sound.data = data + Player.form.silence[: -len(data) % Player.form.bytes_per_frame]
         for unit in list(sound.users):
             player = self._board.players.get(unit)
-            if player is not None:
+            if isinstance(player, Player):
                 self._load(player, sound.data, now)
 
     def sound_failed(self, path: str, reason: str, now: float) -> None:
@@ -62,10 +66,10 @@ class Players:
         sound = self._sounds.get(path)
         for unit in list(sound.users if sound is not None else ()):
             player = self._board.players.get(unit)
-            if player is not None:
+            if isinstance(player, Player):
                 self._board.fail(player.confirm, "sound_lost", reason)
                 player.confirm = None
-                self._end(player, "failed", reason, now)
+                self.end(player, "failed", reason, now)
 
     # --- time
 
@@ -82,7 +86,7 @@ class Players:
     def end_session(self, session: str, now: float) -> None:
         """Nothing of a session's players is left; its legs are gone."""
         for player in [each for each in self._board.players.values() if each.session == session]:
-            self._forget(player)
+            self._forget(player, now)
         prefix = session + "/"
         self._later = deque(each for each in self._later if not each[1].player.startswith(prefix))
 
@@ -112,7 +116,7 @@ class Players:
         try:
             self._board.switch.play_over(player, message.leg)
         except RouteRefused as error:
-            self._end(player, "failed", str(error), now)
+            self.end(player, "failed", str(error), now)
             return
         self._board.kick(message.leg, now)
 
@@ -127,6 +131,9 @@ class Players:
         if player is None:
             self._board.fail(message.confirm, "object_ended", "the player is over")
             return
+        if not isinstance(player, Player):
+            self._board.fail(message.confirm, "not_supported", "what a realtime player will say has no length yet")
+            return
         try:
             player.mark(message.offset)
         except TooManyMarkers as error:
@@ -137,7 +144,7 @@ class Players:
     def _close(self, message: link.PlayerClose, now: float) -> None:
         player = self._board.players.get(message.player)
         if player is not None:
-            self._end(player, "stopped", message.reason, now)
+            self.end(player, "stopped", message.reason, now)
 
     # --- inside
 
@@ -147,7 +154,7 @@ class Players:
         except ValueError as error:
             self._board.fail(player.confirm, "sound_lost", str(error))
             player.confirm = None
-            self._end(player, "failed", str(error), now)
+            self.end(player, "failed", str(error), now)
             return
         self._board.done(player.confirm, result={"seconds": len(sound) / player.form.rate})
         player.confirm = None
@@ -162,9 +169,9 @@ class Players:
         for place in player.marks_reached():
             self._board.send(link.PlayerSaid(player.unit, "marker", round(place, 3)))
         if player.finished:
-            self._end(player, "finished", "", now, heard_at=now + PLAYOUT_MARGIN)
+            self.end(player, "finished", "", now, heard_at=now + PLAYOUT_MARGIN)
 
-    def _end(self, player: Player, type_: Any, reason: str, now: float, *, heard_at: float = 0.0) -> None:
+    def end(self, player: Mouthpiece, type_: Any, reason: str, now: float, *, heard_at: float = 0.0) -> None:
         """A player is over; the leg that heard it over its source has that back, unless it is being hung up."""
         board = self._board
         sink = player.cord.sink if player.cord is not None else ""
@@ -172,7 +179,7 @@ class Players:
         if back:
             names = {"leg": sink.partition("/")[2], "source": back.partition("/")[2]}
             board.note(player.session, "media", "the former source is back", names, now)
-        self._forget(player)
+        self._forget(player, now)
         said = link.PlayerSaid(player.unit, type_, round(player.seconds_heard, 3), reason)
         if heard_at > now:
             self._later.append((heard_at, said))
@@ -180,8 +187,10 @@ class Players:
             board.send(said)
         board.kick(sink, now)
 
-    def _forget(self, player: Player) -> None:
+    def _forget(self, player: Mouthpiece, now: float) -> None:
         board = self._board
+        if isinstance(player, SpeechPlayer):
+            self._hang_up(player, now)
         del board.players[player.unit]
         for cord in player.cords():
             board.keep_ledger(cord.entry(), player.session)
@@ -192,6 +201,14 @@ class Players:
             if not sound.users:
                 del self._sounds[path]
 
-    def _kick(self, player: Player, now: float) -> None:
+    def _hang_up(self, player: SpeechPlayer, now: float) -> None:
+        """Say good-bye and drop the socket: nobody waits for the service's."""
+        if player.line.state not in (State.IDLE, State.CLOSED):
+            player.line.close(reason="player ended", now=now)
+            for data in player.line.data_to_send(now):
+                self._board.effect(effects.AgentWrite(player.unit, data))
+        self._board.effect(effects.AgentDisconnect(player.unit))
+
+    def _kick(self, player: Mouthpiece, now: float) -> None:
         if player.cord is not None:
             self._board.kick(player.cord.sink, now)

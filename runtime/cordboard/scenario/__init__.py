@@ -18,7 +18,7 @@ from .errors import (
     ToolError,
 )
 from .namespaces import ApplicationStorage, Cartesia, Logger, VoxEngine
-from .objects import AgentsClient, Call, CallState, Command, Headers, MediaUnit, Player, Recording
+from .objects import AgentsClient, Call, CallState, Command, Headers, MediaUnit, Player, RealtimeTTSPlayer, Recording
 from .registry import OnError, Scenario
 from .reply import HttpReply, HttpResponse
 from .secret import ControlUrl, Secret
@@ -31,7 +31,7 @@ __all__ = [
     "JSON", "AgentsClient", "AppEvents", "ApplicationStorage", "BadRequest", "Call", "CallEvents", "CallState",
     "Cartesia", "CartesiaWebhooks", "Command", "CommandFailed", "ControlUrl", "EventType", "Headers", "HttpReply",
     "HttpResponse", "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NoWebhookSecret", "NotSupported",
-    "ObjectEnded", "OnError", "OutsideTurn", "Player", "PlayerEvents", "Recording", "Refused", "Scenario", "Secret",
-    "Session", "StorageItem", "Stores", "ToolError", "VoxEngine", "WebSocketEvents", "bind_storage", "events",
-    "webhook_events",
+    "ObjectEnded", "OnError", "OutsideTurn", "Player", "PlayerEvents", "RealtimeTTSPlayer", "Recording", "Refused",
+    "Scenario", "Secret", "Session", "StorageItem", "Stores", "ToolError", "VoxEngine", "WebSocketEvents",
+    "bind_storage", "events", "webhook_events",
 ]  # fmt: skip

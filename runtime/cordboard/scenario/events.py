@@ -99,7 +99,7 @@ class ToneReceived(CallEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered(CallEvent):
-    """Digits collected at the edge (a later release sends it)."""
+    """Digits collected at the edge: exactly one for each gather, with the gather's name as target."""
 
     digits: str = field(repr=False)
     """What was pressed, without the key that finished it. Not in the event's `repr`, for they may be a secret."""
@@ -142,6 +142,22 @@ class PlayerMarker(Event):
     """Who hears it."""
     offset: float
     """Seconds from its start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayerChunks(Event):
+    """A realtime player's context was heard out, or failed."""
+
+    player: Player
+    """The player; it lives on."""
+    call: Call | None
+    """Who hears it."""
+    context_id: str
+    """The context."""
+    time_to_first_byte: float
+    """Seconds from its first request to its first audio."""
+    error: str
+    """Why it failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,6 +352,7 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "call.transfer_failed": _call(TransferEnded, *_TRANSFER, state="CONNECTED"),
     "call.playback_finished": _playback,
     **{f"player.{name}": _player(PlayerEvent, "duration", "reason") for name in _PLAYER_EVENTS},
+    "player.chunks_finished": _player(PlayerChunks, "context_id", "time_to_first_byte", "error"),
     "player.marker": _player(PlayerMarker, "offset"),
     "record.stopped": _call(RecordStopped, "url", "duration"),
     "http.request": _plain(HttpRequest, "method", "path", "headers", "content", "verb"),

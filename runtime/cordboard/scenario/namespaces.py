@@ -1,6 +1,7 @@
 """The namespaces that act: VoxEngine, Cartesia, ApplicationStorage, Logger. Bound to the turn by a ContextVar."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, NoReturn
 
@@ -13,7 +14,7 @@ from cordboard.storage.interface import StorageItem, StorageUnavailable
 from . import vocabulary
 from .errors import KeyNotFound, not_supported
 from .logs import taking
-from .objects import AgentsClient, Call, Command, Headers, MediaUnit, Player, check_name, emit
+from .objects import AgentsClient, Call, Command, Headers, MediaUnit, Player, RealtimeTTSPlayer, check_name, emit
 from .secret import Secret, redact
 from .turn import Turn, logger
 
@@ -177,6 +178,35 @@ class Cartesia:
             return agent
 
         return Command(turn, id_, what, type_, opened)
+
+    @staticmethod
+    def create_realtime_tts_player(
+        text: str = "",
+        *,
+        api_key: str | Secret | None = None,
+        generation_request_parameters: Mapping[str, JSON] | None = None,
+        name: str = "tts",
+        cartesia_version: str | None = None,
+        base_url: str | None = None,
+        privacy: bool = False,
+    ) -> RealtimeTTSPlayer:
+        """A player fed by Sonic's socket: `text` is its first request, `generation_request` asks for more.
+
+        `generation_request_parameters` are fields of every request (`voice`, `model_id`, `language`,
+        `max_buffer_delay_ms`, …); where [speech] is Sonic's its voice, model and language stand for those that are not
+        named. Without `api_key` the key of [speech], else the secret CARTESIA_API_KEY. `privacy`: the texts stand in no
+        timeline. AudioChunksPlaybackFinished tells of each context, PlaybackFinished that nothing else was asked for;
+        it lives until `stop`, or Error, the end of its socket.
+        """
+        what = "Cartesia.create_realtime_tts_player()"
+        turn = Turn.require(what)
+        key = api_key.reference() if isinstance(api_key, Secret) else api_key
+        request = generation_request_parameters or {}
+        args = commands.RealtimePlayerCreate(text, key, request, cartesia_version, base_url, privacy)
+        turn.emit(what, "player.create_realtime", check_name(what, name), args)
+        record = ObjectRecord(name, "realtime_player", name, "PREPARING")
+        player = turn.objects.players[name] = RealtimeTTSPlayer(turn, record)
+        return player
 
 
 class _ApplicationStorage:

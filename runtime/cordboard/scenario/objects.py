@@ -115,6 +115,27 @@ class Player(MediaUnit):
         return self._emit("add_marker()", "player.add_marker", commands.PlayerAddMarker(seconds))
 
 
+class RealtimeTTSPlayer(Player):
+    """A player that speaks what it is given, by Sonic, as it comes (Cartesia's `/tts/websocket`)."""
+
+    def generation_request(self, request: Mapping[str, JSON]) -> Command[str]:
+        """Speak more: a generation request of Cartesia's, with `transcript`, `context_id`, `continue`, `voice`, …
+
+        The output format is the edge's. Awaited: it is on its way; gives the context's id.
+        """
+        what, type_ = f"RealtimeTTSPlayer {self.name!r} generation_request()", "player.generate"
+        id_ = self._turn.emit(what, type_, self.name, commands.PlayerGenerate(request))
+        return Command(self._turn, id_, what, type_, lambda result: str(result["context_id"]))
+
+    def cancel_context_request(self, context_id: str) -> Command[None]:
+        """Stop a context: nothing more of it comes; what is queued is heard, unless cleared. Idempotent."""
+        return self._emit("cancel_context_request()", "player.cancel_context", commands.PlayerCancel(context_id))
+
+    def clear_buffer(self) -> Command[None]:
+        """Drop what is queued for the ear up to now."""
+        return self._emit("clear_buffer()", "player.clear", commands.PlayerSimple())
+
+
 class Recording:
     """A recording of a leg."""
 

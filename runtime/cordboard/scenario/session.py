@@ -10,7 +10,7 @@ from cordboard.contract.codec import DecodeError, check_json, decode
 from cordboard.contract.records import MAX_STATE, Invocation, ObjectRecord, size_of
 
 from .errors import LimitExceeded, not_supported
-from .objects import AgentsClient, Call, Player, Recording
+from .objects import AgentsClient, Call, Player, RealtimeTTSPlayer, Recording
 from .secret import ControlUrl, Secret
 from .turn import Turn
 
@@ -61,6 +61,8 @@ class Objects:
                     self.calls[record.name] = Call(turn, record)
                 case "agent" if record.state != "CLOSED":
                     self.agents[record.name] = AgentsClient(turn, record)
+                case "realtime_player":
+                    self.players[record.name] = RealtimeTTSPlayer(turn, record)
                 case "player":
                     self.players[record.name] = Player(turn, record)
                 case "recording":

@@ -54,6 +54,7 @@ class PlayerEvents:
     Stopped: Final[EventType[events.PlayerEvent, None]] = EventType("player.stopped")
     PlaybackFinished: Final[EventType[events.PlayerEvent, None]] = EventType("player.finished")
     Error: Final[EventType[events.PlayerEvent, None]] = EventType("player.failed")
+    AudioChunksPlaybackFinished: Final[EventType[events.PlayerChunks, None]] = EventType("player.chunks_finished")
     PlaybackMarkerReached: Final[EventType[events.PlayerMarker, None]] = EventType("player.marker")
 
 

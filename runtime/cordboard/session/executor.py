@@ -55,6 +55,10 @@ class Executor:
             "call.say": lambda s, a, now: session.players.play(s, a, now),
             "call.play": lambda s, a, now: session.players.play(s, a, now),
             "player.create": lambda s, a, now: session.players.create(s, a, now),
+            "player.create_realtime": lambda s, a, now: session.speaking.create(s, a, now),
+            "player.generate": lambda s, a, now: session.speaking.generate(s, a, now),
+            "player.cancel_context": lambda s, a, now: session.speaking.cancel(s, a, now),
+            "player.clear": lambda s, a, now: session.speaking.clear(s, a, now),
             "player.stop": lambda s, a, now: session.players.stop(s, a, now),
             "player.pause": lambda s, a, now: session.players.pause(s, True, now),
             "player.resume": lambda s, a, now: session.players.pause(s, False, now),
@@ -84,7 +88,8 @@ class Executor:
         given = dict(command.args)
         if isinstance(given.get("api_key"), str):
             session.redactor.add(given["api_key"])  # a key that is no reference must not be written either
-        session.note("command", command.type, {"id": command.id, "target": command.target, "args": given}, now)
+        shown = session.speaking.shown(command, given)
+        session.note("command", command.type, {"id": command.id, "target": command.target, "args": shown}, now)
         if session.ending.begun and command.type not in IDEMPOTENT:
             step.fail("call_ended", "the session has ended")
             return

@@ -9,13 +9,13 @@ the commands and not in that of how long a sound took to prepare: what was route
 The edge's own prompts (a gather's, an announcement) are `prompt()`: no events, one call when it is over.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from cordboard.contract import link
 from cordboard.contract.commands import CallPlay, PlayerAddMarker, PlayerCreate, PlayerSimple, Sound
-from cordboard.contract.events import PlaybackFinished, PlayerEvent, PlayerMarker
+from cordboard.contract.events import PlaybackFinished, PlayerChunks, PlayerEvent, PlayerMarker
 from cordboard.contract.records import ObjectRecord
 
 from .effects import PreparePrompt
@@ -64,6 +64,10 @@ class Player:
     """Unit of the leg that hears it."""
     closing: bool = False
     """The plane was told to end it."""
+    realtime: bool = False
+    """Sonic's socket feeds it."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """realtime: fields of every request."""
     marks: list[float] = field(default_factory=list)
     marked: int = 0
     limit: Timer | None = None
@@ -80,7 +84,8 @@ class Player:
 
     def record(self) -> ObjectRecord:
         """What a handler sees."""
-        return ObjectRecord(name=self.name, kind="player", id=self.unit, state=self.state)
+        kind: Literal["player", "realtime_player"] = "realtime_player" if self.realtime else "player"
+        return ObjectRecord(name=self.name, kind=kind, id=self.unit, state=self.state)
 
 
 class Prompt:
@@ -126,8 +131,8 @@ class Players:
         former = self.get(args.name)
         if former is not None and former.over != leg.unit:
             step.fail("refused", f"a player named {args.name!r} is live elsewhere; give this one another name")
-        elif self._may_make(step, args.name, replaced=former is not None):
-            player = self._make(args.name, loop=args.loop or args.sound.endless)
+        elif self.may_make(step, args.name, replaced=former is not None):
+            player = self.make(args.name, loop=args.loop or args.sound.endless)
             player.over = leg.unit
             self._want(player, leg.unit, now)
             self._prepare(player, (args.sound,), now)
@@ -138,8 +143,8 @@ class Players:
         name = step.command.target or ""
         if self.get(name) is not None:
             step.fail("refused", f"a player named {name!r} is live; give this one another name")
-        elif self._may_make(step, name):
-            player = self._make(name, loop=args.loop or args.sound.endless)
+        elif self.may_make(step, name):
+            player = self.make(name, loop=args.loop or args.sound.endless)
             player.paused = args.on_pause
             self._prepare(player, (args.sound,), now)
             step.done({"name": name, "id": player.unit})
@@ -185,7 +190,7 @@ class Players:
         `then(how, why, now)` is called exactly once: finished (heard out), failed (why: for people), or stopped (by
         `stop`, by a newer source of the leg, or by the leg's end); never before this has returned.
         """
-        player = self._make("", loop=False)
+        player = self.make("", loop=False)
         player.over, player.then = leg.unit, then
         self._want(player, leg.unit, now)
         self._prepare(player, tuple(sounds), now)
@@ -301,7 +306,16 @@ class Players:
             case "finished" | "stopped" | "failed" as how:
                 self._over(player, how, message.seconds, message.reason, now)
             case "chunks_finished":
-                pass
+                self._chunks_finished(player, message, now)
+
+    def opened(self, player: Player, now: float) -> None:
+        """A realtime player's socket is open."""
+        self._post(player, "player.ready", PlayerEvent(), now)
+
+    def fail(self, player: Player, reason: str, now: float) -> None:
+        """A player is no good."""
+        self._session.send_plane(link.PlayerClose(player.unit, reason))
+        self._over(player, "failed", 0.0, reason, now)
 
     # --- ends
 
@@ -338,7 +352,15 @@ class Players:
 
     # --- parts
 
-    def _may_make(self, step: Step, name: str, *, replaced: bool = False) -> bool:
+    def _chunks_finished(self, player: Player, message: link.PlayerSaid, now: float) -> None:
+        listener = self._listener(player)
+        data = PlayerChunks(message.context_id, message.seconds, message.reason, listener)
+        self._post(player, "player.chunks_finished", data, now)
+        if message.last:
+            self._post(player, "player.finished", PlayerEvent(0.0, message.reason, listener), now)
+
+    def may_make(self, step: Step, name: str, *, replaced: bool = False) -> bool:
+        """Whether a player of that name may be made; else the step fails."""
         if not replaced and not self._session.name_is_free(step, name):
             return False
         if len(self.all()) - replaced >= MAX_PLAYERS:
@@ -346,7 +368,8 @@ class Players:
             return False
         return True
 
-    def _make(self, name: str, *, loop: bool) -> Player:
+    def make(self, name: str, *, loop: bool) -> Player:
+        """A new one."""
         self._made += 1
         unit = f"{self._session.id}/{name or 'prompt'}~p{self._made}"
         player = Player(name, unit, loop)

@@ -29,6 +29,7 @@ from .legs import Legs
 from .players import Players
 from .recordings import Recordings
 from .services import Services
+from .speaking import Speaking
 from .steps import Step
 from .timeline import Redactor, Timeline
 from .timers import Timer
@@ -38,7 +39,8 @@ from .turn import Posted, Turns
 MAX_MAILBOX = 200
 """Events that may wait; a flood of digits or agent events beyond it is dropped and noted."""
 
-ALWAYS_TAKEN = frozenset({"call.connected", "call.failed", "call.disconnected", "websocket.close", "command.failed"})
+ALWAYS_TAKEN = frozenset({"call.connected", "call.failed", "call.disconnected", "call.gathered", "websocket.close",
+                          "command.failed"})  # fmt: skip
 """Events that a full mailbox takes all the same: what a handler commands bounds them, and none may be lost."""
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -85,6 +87,7 @@ class Session:
         self.recordings = Recordings(self)
         self.gathering = Gathering(self)
         self.players = Players(self)
+        self.speaking = Speaking(self)
         self.transcript = Transcript(now)
         self.turns = Turns(self)
         self.ending = Ending(self)

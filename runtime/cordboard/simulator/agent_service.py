@@ -9,7 +9,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from websockets.exceptions import InvalidHandshake
 from websockets.frames import Frame, Opcode
@@ -19,6 +19,7 @@ from websockets.server import ServerProtocol
 
 from cordboard.media.chain import L16_16000, PCMU_8000, build_chain
 
+from .speech_service import SimulatedSonic
 from .voices import Utterance, Voices, tone, tone_ulaw, tones_in
 from .world import World
 
@@ -45,6 +46,16 @@ class Manners:
     """Whether a close frame is answered."""
     token_status: int = 200
     """Another one refuses the access token."""
+
+
+class Peer(Protocol):
+    """The service's side of a socket."""
+
+    latency: float
+    """Seconds one way."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes from the edge; b"" is its end of the stream."""
 
 
 class SimulatedAgent:
@@ -246,6 +257,8 @@ class AgentService:
         """Of sockets that open from now on."""
         self.agents: list[SimulatedAgent] = []
         """Every socket ever opened, in order."""
+        self.speakers: list[SimulatedSonic] = []
+        """The same of realtime players."""
         self.tokens = 0
         """Access tokens given."""
 
@@ -271,6 +284,16 @@ class AgentService:
             self.tokens += 1
             status, body = 200, json.dumps({"token": f"token-{self.tokens}"}).encode()
         self._world.after(2 * manners.latency, lambda: answered(status, body))
+
+    def connect_speech(self, unit: str, to_plane: ToPlane) -> SimulatedSonic:
+        """A connection of a realtime player."""
+        speaker = SimulatedSonic(unit, self._world, self._voices, self.manners.latency, to_plane)
+        if self.manners.reachable:
+            self.speakers.append(speaker)
+            self._world.after(speaker.latency, lambda: to_plane("connected", None, ""))
+        else:
+            self._world.after(speaker.latency, lambda: to_plane("lost", None, "no connection: refused"))
+        return speaker
 
     def of_session(self, session: str, name: str | None = None) -> list[SimulatedAgent]:
         """The sockets of a session, the newest last."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from cordboard.plane import effects
 from cordboard.plane.engine import PlaneEngine
 
-from .agent_service import SimulatedAgent
+from .agent_service import Peer
 from .network import Address
 from .world import Alarm
 
@@ -41,7 +41,7 @@ class PlaneHost:
         self._wheel = self.engine._board.wheel
         self._alarm = Alarm(self._world, self._on_timer)
         self._ports: set[int] = set()
-        self._agents: dict[str, SimulatedAgent] = {}
+        self._agents: dict[str, Peer] = {}
         self.drain()
 
     def link_opened(self) -> None:
@@ -146,6 +146,10 @@ class PlaneHost:
                 self._ports.discard(port)
                 self._network.unbind((self._edge.host, port))
                 self._network.unbind((self._edge.host, port + 1))
+            case effects.SpeechConnect(unit):
+                self._agents[unit] = self._edge.service.connect_speech(
+                    unit, lambda what, data, reason: self._from_agent(unit, what, data, reason)
+                )
             case effects.AgentConnect(unit):
                 self._agents[unit] = self._edge.service.connect(
                     unit, lambda what, data, reason: self._from_agent(unit, what, data, reason)
@@ -177,7 +181,7 @@ class PlaneHost:
             self.engine.sound_loaded(path, sound, self._world.now)
         self.drain()
 
-    def _to_agent(self, agent: SimulatedAgent, data: bytes) -> None:
+    def _to_agent(self, agent: Peer, data: bytes) -> None:
         self._world.after(agent.latency, lambda: agent.receive(data))
 
     def _open(self) -> None:

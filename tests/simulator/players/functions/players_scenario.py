@@ -7,6 +7,7 @@ from cordboard.scenario import (
     CallEvents,
     Cartesia,
     PlayerEvents,
+    RealtimeTTSPlayer,
     Scenario,
     Session,
     VoxEngine,
@@ -58,6 +59,13 @@ async def call_alerting(session: Session[State], event: events.CallAlerting) -> 
                 VoxEngine.create_tts_player("x", name=f"p{number}")
         case "tones":
             call.play_progress_tone("RU")
+        case "sonic":
+            player = Cartesia.create_realtime_tts_player(
+                "hello from sonic", generation_request_parameters={"voice": {"mode": "id", "id": "v1"}}, privacy=True
+            )
+            player.send_media_to(call)
+        case "voiceless":
+            Cartesia.create_realtime_tts_player("no voice is named").send_media_to(call)
         case "twice":
             call.say("first things first, and at length")
             VoxEngine.set_timeout("again", seconds=1.0)
@@ -76,6 +84,15 @@ async def control(session: Session[State], event: events.HttpRequest) -> None:
             session.players[body["name"]].pause()
         case "resume":
             session.players[body["name"]].resume()
+        case "generate":
+            tts = session.players["tts"]
+            assert isinstance(tts, RealtimeTTSPlayer)
+            context = await tts.generation_request({"transcript": body["text"]})
+            session.state.steps.append(f"asked {bool(context)}")
+            if body.get("cancel"):
+                tts.cancel_context_request(context)
+            if body.get("clear"):
+                tts.clear_buffer()
         case "bridge":
             VoxEngine.send_media_between(call, session.agents["agent"])
         case "unroute":
@@ -106,6 +123,11 @@ async def player_failed(session: Session[State], event: events.PlayerEvent) -> N
 @scenario.on(PlayerEvents.PlaybackMarkerReached)
 async def marker(session: Session[State], event: events.PlayerMarker) -> None:
     session.state.steps.append(f"marker {event.offset:g}")
+
+
+@scenario.on(PlayerEvents.AudioChunksPlaybackFinished)
+async def chunks(session: Session[State], event: events.PlayerChunks) -> None:
+    session.state.steps.append(f"chunks {event.time_to_first_byte:.1f} {event.error}".rstrip())
 
 
 @scenario.on(AppEvents.CommandFailed)
