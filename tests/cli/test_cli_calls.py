@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -68,7 +69,9 @@ def test_ls_shows_the_newest_first(data: DataDir, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["ID", "FROM", "TO", "STATE", "AGE", "CAUSE"]
     assert [line.split()[0] for line in lines[1:]] == ["s_live", "s_aab2", "s_aaa1"]
-    assert lines[1].split()[3:] == ["lost", "1m"]
+    state, age = lines[1].split()[3:]
+    assert state == "lost"
+    assert re.fullmatch(r"[1-9]m", age)  # as long ago as this module was imported
     assert lines[3].split() == ["s_aaa1", "+1555", "+18005550100", "ended", "1d", "caller.hangup"]
 
 
