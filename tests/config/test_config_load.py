@@ -318,6 +318,31 @@ def test_what_is_said_is_written_down_unless_it_is_switched_off(tmp_path: Path, 
     assert load(None, {"CORDBOARD_PRIVACY__TRANSCRIPTS": "false"}, {}).transcribes is False
 
 
+def test_who_speaks_and_where_prompts_are(tmp_path: Path) -> None:
+    config = read(tmp_path, "")
+    assert (config.speech.engine, config.speech.voice, config.speech.api_key) == ("espeak-ng", "en", None)
+    assert config.media.prompts == tmp_path / "prompts"
+    text = '[speech]\nengine = "sonic"\nvoice = "a0e9-4f"\nlanguage = "de"\napi_key = {env = "KEY"}\n[media]\nprompts = "/srv"'
+    config = read(tmp_path, text)
+    assert (config.speech.model, config.speech.voice, config.speech.language) == ("sonic-3", "a0e9-4f", "de")
+    assert config.speech.api_key == SecretRef("env", "KEY")
+    assert config.media.prompts == Path("/srv")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('engine = "sonic"\nvoice = "v"', "speech.api_key"),
+        ('engine = "sonic"\napi_key = {secret = "K"}', "speech.voice"),
+        ('engine = "piper"', "speech.engine"),
+        ('voice = "-w/tmp/x"', "speech.voice"),
+        ('api_key = "sk-1"', "speech.api_key"),
+    ],
+)
+def test_speech_that_cannot_work_is_refused(tmp_path: Path, text: str, key: str) -> None:
+    assert refusal(tmp_path, f"[speech]\n{text}").key == key
+
+
 @pytest.mark.parametrize("longer", ['recordings = "forever"', 'timelines = "31d"'])
 def test_nothing_of_a_call_outlives_its_record(tmp_path: Path, longer: str) -> None:
     error = refusal(tmp_path, f'[retention]\nrecords = "30d"\n{longer}')

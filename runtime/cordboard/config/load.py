@@ -104,6 +104,10 @@ class _Reader:
                     listen=self._take("http.public.listen", values.endpoint, "0.0.0.0:8443"),
                     url=self._take("http.public.url", _optional(values.url("https", "http")), None),
                     signing_key=self._take("http.public.signing_key", _optional(values.secret_ref), None),
+                    former_signing_keys=self._take(
+                        "http.public.former_signing_keys", values.list_of(values.secret_ref), []
+                    ),
+                    request_key=self._take("http.public.request_key", _optional(values.secret_ref), None),
                 ),
                 admin=AdminHttp(self._take("http.admin.listen", values.endpoint, "127.0.0.1:8080")),
                 metrics=MetricsHttp(self._take("http.metrics.listen", values.endpoint, "127.0.0.1:9090")),
@@ -301,8 +305,11 @@ class _Reader:
             more = f"{config.functions.spare} are more than functions.max_workers, {config.functions.max_workers}"
             raise self._error("functions.spare", more, "keep fewer spare workers, or allow more workers")
         self._check_retention(config.retention)
-        if config.speech.engine == "sonic" and config.speech.api_key is None:
-            raise self._error("speech.api_key", "is missing for sonic", 'add api_key = {secret = "CARTESIA_API_KEY"}')
+        if config.speech.engine == "sonic":
+            if config.speech.api_key is None:
+                raise self._error("speech.api_key", "is missing for sonic", 'add api_key = {secret = "CARTESIA_API_KEY"}')
+            if self.settings["speech.voice"].source == "default":
+                raise self._error("speech.voice", "is missing for sonic", "add the id of one of Cartesia's voices")
         for index, outbound in enumerate(config.outbound):
             if config.trunk(outbound.trunk).uri is None:
                 raise self._error(f"outbound[{index}].trunk", f"{outbound.trunk!r} has no uri", "add uri to the trunk")

@@ -136,6 +136,10 @@ class Prompts:
         return path, _hash("file", str(path), str(facts.st_mtime_ns), str(facts.st_size))
 
     async def _remote(self, url: str) -> Path:
+        try:
+            httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise PromptFailed(f"what is given is no URL: {error}") from None
         known = self._fetched.get(url)
         if known is not None and self._loop.time() - known[0] < FRESH and self._file(known[1]).exists():
             return await self._made(known[1], _never)
