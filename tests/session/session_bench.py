@@ -115,7 +115,9 @@ class Kept:
 class Bench:
     """The engine and everything around it."""
 
-    def __init__(self, *changes: str, start: bool = True, **handlers: Handler | None) -> None:
+    def __init__(
+        self, *changes: str, start: bool = True, request_key: bytes | None = None, **handlers: Handler | None
+    ) -> None:
         """`changes` are lines put into the configuration as `old → new`; handlers are named `call_alerting`, or
         `call_connected__consult` for a target. None listens and answers done."""
         self.now = 100.0
@@ -136,6 +138,7 @@ class Bench:
         self.config = _config(*changes)
         self._numbers = itertools.count(1)
         self.life = 0
+        self._request_key = request_key
         self.engine = self.new_engine()
         self.caller = self.phone(CALLER)
         self.callee = self.phone(TRUNK)
@@ -152,7 +155,8 @@ class Bench:
             now=self.now,
             started_at=BEGAN,
             life=f"life-{self.life}",
-            control_key=b"k" * 32,
+            control_keys=[b"k" * 32],
+            request_key=self._request_key,
             public_url="https://voice.example",
         )
 

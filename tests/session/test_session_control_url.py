@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordboard.session.control_url import BURST, MAX_BODY, MAX_TOKEN, ControlKey
+from cordboard.session.control_url import BURST, MAX_BODY, MAX_TOKEN, ControlKey, ControlKeys, Grant, make_nonce
 
 from .session_bench import Answer, Bench, Round, with_agent
 
-KEY = ControlKey(b"k" * 32)
+KEYS = ControlKeys([b"k" * 32])
+NONCE = "0123456789abcdef" * 2
+GRANT = Grant("s_1", NONCE)
 WALL = 1_767_225_600.0
-TOKEN = KEY.mint("s_1", WALL + 60, random.Random(1))
+TOKEN = KEYS.mint("s_1", NONCE, WALL + 60)
 
 
 def live(handler: Callable[[Round], Answer | None] = lambda made: made.done(), **handlers: Any) -> Bench:
@@ -33,44 +35,55 @@ def body_of(bench: Bench, request: str) -> dict[str, Any]:
 
 
 def test_a_token_names_its_session_until_it_expires() -> None:
-    assert KEY.verify(TOKEN, WALL) == "s_1"
-    assert KEY.verify(TOKEN, WALL + 59.9) == "s_1"
-    assert KEY.verify(TOKEN, WALL + 60) is None
+    assert KEYS.verify(TOKEN, WALL) == GRANT
+    assert KEYS.verify(TOKEN, WALL + 59.9) == GRANT
+    assert KEYS.verify(TOKEN, WALL + 60) is None
 
 
-def test_no_two_tokens_are_alike() -> None:
+def test_no_two_nonces_are_alike() -> None:
     rng = random.Random(1)
-    assert len({KEY.mint("s_1", WALL, rng) for _ in range(50)}) == 50
+    assert len({make_nonce(rng) for _ in range(50)}) == 50
 
 
 def test_a_token_of_another_key_is_none_of_ours() -> None:
-    assert ControlKey(b"x" * 32).verify(TOKEN, WALL) is None
+    assert ControlKeys([b"x" * 32]).verify(TOKEN, WALL) is None
+
+
+def test_a_rotated_key_mints_no_more_and_its_urls_are_good_until_it_is_taken_away() -> None:
+    rotated = ControlKeys([b"n" * 32, b"k" * 32])
+    assert rotated.verify(TOKEN, WALL) == GRANT
+    fresh = rotated.mint("s_2", NONCE, WALL + 60)
+    assert KEYS.verify(fresh, WALL) is None
+    assert rotated.verify(fresh, WALL) == Grant("s_2", NONCE)
+    assert ControlKeys([b"n" * 32]).verify(TOKEN, WALL) is None
 
 
 def test_a_short_key_is_refused_and_no_key_is_printed() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        ControlKey(b"short")
-    assert "kkkk" not in repr(KEY)
+        ControlKeys([b"k" * 32, b"short"])
+    with pytest.raises(ValueError, match="no control key"):
+        ControlKeys([])
+    assert "kkkk" not in repr(ControlKey(b"k" * 32))
 
 
 @settings(max_examples=150, deadline=None)
 @given(position=st.integers(0, len(TOKEN) - 1), byte=st.characters(min_codepoint=1, max_codepoint=0x2FF))
 def test_a_token_with_one_character_changed_is_refused(position: int, byte: str) -> None:
     changed = TOKEN[:position] + byte + TOKEN[position + 1 :]
-    assert (KEY.verify(changed, WALL) is None) is (changed != TOKEN)
+    assert (KEYS.verify(changed, WALL) is None) is (changed != TOKEN)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(max_size=2 * MAX_TOKEN))
 def test_no_text_is_a_token_by_chance(text: str) -> None:
-    assert KEY.verify(text, WALL) is None
-    assert KEY.verify(f"{text}.{TOKEN.partition('.')[2]}", WALL) is None
-    assert KEY.verify(f"{TOKEN.partition('.')[0]}.{text}", WALL) is None
+    assert KEYS.verify(text, WALL) is None
+    assert KEYS.verify(f"{text}.{TOKEN.partition('.')[2]}", WALL) is None
+    assert KEYS.verify(f"{TOKEN.partition('.')[0]}.{text}", WALL) is None
 
 
 @pytest.mark.parametrize("text", ["", ".", TOKEN + "=", TOKEN + " ", " " + TOKEN, TOKEN[:-1], TOKEN + ".x", "\ud800.x"])
 def test_what_is_almost_a_token_is_none(text: str) -> None:
-    assert KEY.verify(text, WALL) is None
+    assert KEYS.verify(text, WALL) is None
 
 
 # --- requests
@@ -80,9 +93,9 @@ def test_bad_expired_ended_and_unknown_are_told_apart_by_nobody() -> None:
     bench = live()
     path = bench.control_path
     bad = bench.http("nonsense")
-    unknown = bench.http(ControlKey(b"k" * 32).mint("s_none", WALL + 9e9, random.Random(2)))
+    unknown = bench.http(KEYS.mint("s_none", NONCE, WALL + 9e9))
     tampered = bench.http(path[:-1] + ("A" if path[-1] != "A" else "B"))
-    expired = bench.http(ControlKey(b"k" * 32).mint(bench.sid, WALL - 1, random.Random(2)))
+    expired = bench.http(KEYS.mint(bench.sid, NONCE, WALL - 1))
     bench.caller.hang_up()
     bench.run(1)
     ended = bench.http(path)

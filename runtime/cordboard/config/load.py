@@ -306,13 +306,16 @@ class _Reader:
             raise self._error("functions.spare", more, "keep fewer spare workers, or allow more workers")
         self._check_retention(config.retention)
         if config.speech.engine == "sonic":
-            if config.speech.api_key is None:
-                raise self._error("speech.api_key", "is missing for sonic", 'add api_key = {secret = "CARTESIA_API_KEY"}')
-            if self.settings["speech.voice"].source == "default":
-                raise self._error("speech.voice", "is missing for sonic", "add the id of one of Cartesia's voices")
+            self._check_sonic(config)
         for index, outbound in enumerate(config.outbound):
             if config.trunk(outbound.trunk).uri is None:
                 raise self._error(f"outbound[{index}].trunk", f"{outbound.trunk!r} has no uri", "add uri to the trunk")
+
+    def _check_sonic(self, config: Config) -> None:
+        if config.speech.api_key is None:
+            raise self._error("speech.api_key", "is missing for sonic", 'add api_key = {secret = "CARTESIA_API_KEY"}')
+        if self.settings["speech.voice"].source == "default":
+            raise self._error("speech.voice", "is missing for sonic", "add the id of one of Cartesia's voices")
 
     def _check_retention(self, kept: Retention) -> None:
         """With the record of a call goes everything else of it, so it must be the last."""

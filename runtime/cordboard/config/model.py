@@ -55,6 +55,10 @@ class PublicHttp:
     """What control URLs are made of, without a slash at the end; None: only the development edge starts."""
     signing_key: SecretRef | None
     """Key of the control URLs; None: `data_dir/control.key`."""
+    former_signing_keys: tuple[SecretRef, ...]
+    """Keys that signed URLs which are still about; they verify and mint nothing."""
+    request_key: SecretRef | None
+    """Key with which every control request must be signed (X-Control-Signature); None: the URL alone is enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, overload
 
 from cordboard.contract.codec import DecodeError, check_json, decode
+from cordboard.contract.commands import ControlUrlMint
 from cordboard.contract.records import MAX_STATE, Invocation, ObjectRecord, size_of
 
-from .errors import LimitExceeded, not_supported
-from .objects import AgentsClient, Call, Player, RealtimeTTSPlayer, Recording
+from .errors import LimitExceeded
+from .objects import AgentsClient, Call, Command, Player, RealtimeTTSPlayer, Recording
 from .secret import ControlUrl, Secret
 from .turn import Turn
 
@@ -123,10 +124,19 @@ class Session(Generic[S]):
         to: Sequence[str] | None = None,
         uses: int | None = None,
         expires_in: float | None = None,
-    ) -> str:
-        """Not built yet: raises NotSupported."""
-        self._turn.check("session.control_url()")
-        raise not_supported("session.control_url()", "control_url.mint")
+    ) -> Command[ControlUrl]:
+        """Mint a narrower control URL to hand to an agent; await it for the URL, which prints without its token.
+
+        `verbs`: what may be asked for (the path's first segment, else `action` or `tool` of the body); `to`: patterns
+        of destinations that a body may name; `uses`: requests, 1 to 1,000; `expires_in`: seconds, 1 to 14,400. A
+        request outside of them is answered with 403, one beyond `uses` or `expires_in` with 404, by the edge alone.
+        """
+        what, type_ = "session.control_url()", "control_url.mint"
+        args = ControlUrlMint(
+            None if verbs is None else tuple(verbs), None if to is None else tuple(to), uses, expires_in
+        )
+        id_ = self._turn.emit(what, type_, None, args)
+        return Command(self._turn, id_, what, type_, lambda result: ControlUrl(str(result["url"])))
 
     def secret(self, name: str) -> Secret:
         """A reference to a secret; the edge resolves it."""

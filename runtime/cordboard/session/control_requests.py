@@ -7,6 +7,7 @@ from cordboard.contract.events import HttpRequest
 
 from .control_url import MAX_BODY
 from .effects import ReplyHttp
+from .request_signature import HEADER
 from .services import Services
 from .session import Session
 
@@ -26,9 +27,9 @@ class ControlRequests:
     ) -> None:
         """A request to `/control/` + `path`."""
         token, _, rest = path.partition("/")
-        found = self._services.control_key.verify(token, self._services.clock.at(now).timestamp())
-        session = self._sessions.get(found) if found is not None else None
-        if session is None or session.ending.terminating:
+        grant = self._services.control_keys.verify(token, self._services.clock.at(now).timestamp())
+        session = self._sessions.get(grant.session) if grant is not None else None
+        if grant is None or session is None or session.ending.terminating:
             self._problem(request, 404, "not_found", "no such session")
             return
         if not session.bucket.take(now):
@@ -41,8 +42,19 @@ class ControlRequests:
             self._problem(request, 413, "too_large", f"at most {MAX_BODY} bytes")
         elif method == "POST" and body and kind != "application/json":
             self._problem(request, 415, "unsupported_media_type", "send application/json")
+        elif unsigned := self._unsigned(headers, body, now):
+            session.note("http", "unsigned control request refused", {"why": unsigned}, now)
+            self._problem(request, 401, "bad_signature", unsigned)
+        elif refusal := session.capabilities.judge(grant.nonce, rest.partition("/")[0] or None, body, now):
+            self._problem(request, refusal.status, refusal.code, refusal.detail)
         else:
             self._http_event(session, request, method, rest, headers, body, now)
+
+    def _unsigned(self, headers: Mapping[str, str], body: bytes, now: float) -> str | None:
+        signatures = self._services.request_signatures
+        if signatures is None:
+            return None
+        return signatures.refuse(headers.get(HEADER), body, self._services.clock.at(now).timestamp())
 
     def _http_event(
         self,

@@ -1,7 +1,8 @@
 """Control URLs: a signed capability for one session (DESIGN §6, serverless.md §8).
 
 `{public url}/control/{token}`, token = base64url(`kid.session.expiry.nonce`) + `.` + base64url(HMAC-SHA256 of the
-former). Bad, expired and unknown tokens are told apart by nobody: all are 404.
+former). The nonce tells the session's full URL from narrower ones. Bad, expired and unknown tokens are told apart by
+nobody: all are 404. Keys rotate by kid: the first mints, all verify.
 """
 
 import base64
@@ -9,7 +10,9 @@ import binascii
 import hashlib
 import hmac
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SLACK = 60.0
 """Seconds a token outlives the longest call, for the handler's last reply."""
@@ -27,8 +30,17 @@ MAX_TOKEN = 512
 """Characters looked at; ours have about 140."""
 
 
+class Grant(NamedTuple):
+    """What a token of ours says."""
+
+    session: str
+    """Session id."""
+    nonce: str
+    """32 hex digits; the session knows what they allow."""
+
+
 class ControlKey:
-    """The key that signs control URLs; its kid is a prefix of its hash."""
+    """A key that signs control URLs; its kid is a prefix of its hash."""
 
     def __init__(self, key: bytes) -> None:
         if len(key) < 32:
@@ -39,29 +51,47 @@ class ControlKey:
     def __repr__(self) -> str:
         return f"<ControlKey {self.kid}>"
 
-    def mint(self, session: str, expires: float, rng: random.Random) -> str:
-        """A token for `session`, good until the Unix time `expires`."""
-        text = f"{self.kid}.{session}.{int(expires)}.{rng.randbytes(16).hex()}"
-        body = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-        return f"{body}.{self._sign(body)}"
+    def sign(self, body: str) -> str:
+        """base64url of the HMAC-SHA256."""
+        digest = hmac.new(self._key, body.encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    def verify(self, token: str, wall: float) -> str | None:
-        """The session of a token of ours that has not expired, else None. Constant time in the signature."""
+
+class ControlKeys:
+    """The key that mints, and those before it, whose URLs are still about."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """The minting key first. Raises ValueError for none, or a short one."""
+        if not keys:
+            raise ValueError("there is no control key")
+        self._keys = {key.kid: key for key in reversed([ControlKey(each) for each in keys])}
+        self._first = ControlKey(keys[0])
+
+    def mint(self, session: str, nonce: str, expires: float) -> str:
+        """A token for `session`, good until the Unix time `expires`."""
+        text = f"{self._first.kid}.{session}.{int(expires)}.{nonce}"
+        body = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+        return f"{body}.{self._first.sign(body)}"
+
+    def verify(self, token: str, wall: float) -> Grant | None:
+        """What a token of ours says that has not expired, else None. Constant time in the signature."""
         if not token.isascii():
             return None
         body, dot, signature = token[:MAX_TOKEN].partition(".")
-        if not dot or not hmac.compare_digest(signature.encode(), self._sign(body).encode()):
-            return None
         try:
             text = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode()
         except (binascii.Error, UnicodeDecodeError):
             return None
-        kid, session, expires, _ = text.split(".")
-        return session if kid == self.kid and wall < int(expires) else None
+        key = self._keys.get(text.partition(".")[0], self._first)  # an unknown kid costs the same time
+        if not dot or not hmac.compare_digest(signature.encode(), key.sign(body).encode()):
+            return None
+        kid, session, expires, nonce = text.split(".")
+        return Grant(session, nonce) if kid == key.kid and wall < int(expires) else None
 
-    def _sign(self, body: str) -> str:
-        digest = hmac.new(self._key, body.encode(), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+def make_nonce(rng: random.Random) -> str:
+    """128 bits as 32 hex digits."""
+    return rng.randbytes(16).hex()
 
 
 @dataclass(slots=True)

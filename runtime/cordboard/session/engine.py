@@ -6,7 +6,7 @@ No socket, no clock, no thread. It finds the session that something concerns and
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from cordboard.sip.ua import UserAgent
 from cordboard.sip.uri import Address
 
 from .control_requests import ControlRequests
-from .control_url import ControlKey
+from .control_url import ControlKeys
 from .effects import (
     Effect,
     KillPlane,
@@ -35,6 +35,7 @@ from .effects import (
 )
 from .intake import Intake
 from .planes import Planes
+from .request_signature import RequestSignatures
 from .services import Services
 from .session import Session
 from .timeline import Clock
@@ -54,8 +55,9 @@ class ControlEngine:
         now: float,
         started_at: datetime,
         life: str,
-        control_key: bytes,
+        control_keys: Sequence[bytes],
         public_url: str,
+        request_key: bytes | None = None,
         media_host: Callable[[Address | None], str] | None = None,
         advertise: Callable[[Address], str] | None = None,
     ) -> None:
@@ -78,7 +80,8 @@ class ControlEngine:
             emit=self._emit,
             resolve_secret=resolve_secret,
             media_host=media_host or (lambda peer: udp.host),
-            control_key=ControlKey(control_key),
+            request_signatures=None if request_key is None else RequestSignatures(request_key),
+            control_keys=ControlKeys(control_keys),
             public_url=public_url.rstrip("/"),
             legs={},
             traced={},

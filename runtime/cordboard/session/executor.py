@@ -63,6 +63,7 @@ class Executor:
             "player.pause": lambda s, a, now: session.players.pause(s, True, now),
             "player.resume": lambda s, a, now: session.players.pause(s, False, now),
             "player.add_marker": lambda s, a, now: session.players.add_marker(s, a, now),
+            "control_url.mint": lambda s, a, now: session.capabilities.mint(s, a, now),
             "timer.set": self._timer_set,
             "timer.clear": self._timer_clear,
             "session.terminate": lambda s, a, now: session.ending.terminate(s, now),

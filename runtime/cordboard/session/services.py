@@ -8,9 +8,10 @@ from cordboard.config.model import Config, Trunk
 from cordboard.sip.offer import LocalMedia
 from cordboard.sip.ua import UserAgent
 
-from .control_url import ControlKey
+from .control_url import ControlKeys
 from .effects import Effect
 from .planes import Planes
+from .request_signature import RequestSignatures
 from .timeline import Clock
 from .timers import Timers
 
@@ -30,7 +31,9 @@ class Services:
     """Name → (value, version). Raises KeyError."""
     media_host: Callable[[tuple[str, int] | None], str]
     """Address to write in our SDP for a peer."""
-    control_key: ControlKey
+    request_signatures: RequestSignatures | None
+    """Checks control requests; None: they need no signature."""
+    control_keys: ControlKeys
     public_url: str
     legs: dict[str, str]
     """The user agent's leg id → session id; its length is the number of calls."""

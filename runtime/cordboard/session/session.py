@@ -20,6 +20,7 @@ from cordboard.contract.release import Release
 from cordboard.contract.transcript import TranscriptEntry
 
 from .agents import Agents
+from .capabilities import Capabilities
 from .control_url import Bucket
 from .effects import Fetch, ReplyHttp, WriteTimeline, WriteTranscript
 from .ending import Ending
@@ -77,10 +78,9 @@ class Session:
         self.started_text = services.clock.text(now)
         self.custom_data: Mapping[str, Any] = custom_data or {}
         limits = services.config.limits
-        wall = services.clock.at(now).timestamp()
-        self.token = services.control_key.mint(self.id, wall + limits.max_duration + 60, services.rng)
-        self.control_url = f"{services.public_url}/control/{self.token}"
-        self.redactor = Redactor(self.token)
+        self.capabilities = Capabilities(self, now)
+        self.control_url = f"{services.public_url}/control/{self.capabilities.token}"
+        self.redactor = Redactor(self.capabilities.token)
         self.bucket = Bucket(at=now)
         self.legs = Legs(self)
         self.agents = Agents(self)

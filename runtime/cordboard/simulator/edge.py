@@ -144,7 +144,7 @@ class SimulatedEdge:
             now=world.now,
             started_at=datetime.fromtimestamp(world.wall(world.now), UTC),
             life=f"life-{self.life}",
-            control_key=b"k" * 32,
+            control_keys=[b"k" * 32],
             public_url=PUBLIC_URL,
             media_host=lambda peer: self.host,
             advertise=lambda peer: self.host,

@@ -16,7 +16,7 @@ from typing import Final
 
 from cordboard.config.error import ConfigError
 from cordboard.config.load import load
-from cordboard.config.model import Config, Endpoint
+from cordboard.config.model import Config, Endpoint, SecretRef
 from cordboard.config.references import reveal
 from cordboard.contract.release import Release
 from cordboard.edge import log as edge_log
@@ -100,8 +100,9 @@ async def _run(config: Config, *, reload: bool) -> None:
             now=loop.time(),
             started_at=datetime.now(UTC),
             life=life,
-            control_key=_control_key(config, data, store),
+            control_keys=_control_keys(config, data, store),
             public_url=public_url,
+            request_key=_request_key(config, store),
             advertise=lambda peer: own_address(config.sip.advertise, config.sip.udp.host, peer),
             media_host=lambda peer: own_address(config.sip.advertise, config.sip.rtp.bind, peer),
         )
@@ -193,14 +194,27 @@ def _resolver(store: SecretStore) -> Callable[[str], tuple[str, str]]:
     return resolve
 
 
-def _control_key(config: Config, data: DataDir, store: SecretStore) -> bytes:
-    reference = config.http.public.signing_key
-    if reference is None:
-        return load_control_key(data.control_key)
-    key = reveal("http.public.signing_key", reference, os.environ, store).encode()
-    if len(key) < KEY_BYTES:
-        raise StartError(f"http.public.signing_key: shorter than {KEY_BYTES} bytes\nmake one: openssl rand -hex 32")
-    return key
+def _control_keys(config: Config, data: DataDir, store: SecretStore) -> list[bytes]:
+    """The minting key first."""
+    public = config.http.public
+    if public.signing_key is None:
+        first = load_control_key(data.control_key)
+    else:
+        first = _strong("http.public.signing_key", public.signing_key, store)
+    former = [_strong("http.public.former_signing_keys", each, store) for each in public.former_signing_keys]
+    return [first, *former]
+
+
+def _request_key(config: Config, store: SecretStore) -> bytes | None:
+    reference = config.http.public.request_key
+    return None if reference is None else _strong("http.public.request_key", reference, store)
+
+
+def _strong(key: str, reference: SecretRef, store: SecretStore) -> bytes:
+    value = reveal(key, reference, os.environ, store).encode()
+    if len(value) < KEY_BYTES:
+        raise StartError(f"{key}: shorter than {KEY_BYTES} bytes\nmake one: openssl rand -hex 32")
+    return value
 
 
 def _speech_key(config: Config, store: SecretStore) -> str:
