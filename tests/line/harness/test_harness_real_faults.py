@@ -35,6 +35,8 @@ class Faulty:
                 raise KeyError("no such room")
             elif word == "block":
                 time.sleep(3600)
+            elif word == "hang":
+                await asyncio.sleep(3600)
             elif word == "flood":
                 while True:
                     yield AgentSendText(text="and so on " * 100)
@@ -150,6 +152,26 @@ def test_what_a_live_program_does_wrong_ends_its_call_alone(python: Path, faulty
             reason = "more than 20000 characters wait to be spoken"
             await ends_with(server, 1011, reason, f"agent: {reason}")
             assert host_of(server).starts == 1
+        assert processes_that_name(faulty) == []
+
+    run(test())
+
+
+def test_a_program_that_never_answers_is_told_of_and_can_be_spoken_to_again(
+    python: Path, faulty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cordboard.line.harness.patience.PATIENCE", 0.1)
+
+    async def test() -> None:
+        async with program(faulty, python, calls=[["hang", "leave"]]) as server, calling(server) as peer:
+            await peer.start()
+            await assistant(peer)
+            await speak(peer)
+            told = "agent: nothing came for 0.1 s after the caller's turn"
+            while told not in server.calls[0].warnings:  # noqa: ASYNC110 - the test's limit ends this
+                await asyncio.sleep(0.01)
+            await speak(peer)
+            assert await peer.closed() == (1000, "call ended by agent")
         assert processes_that_name(faulty) == []
 
     run(test())

@@ -39,6 +39,7 @@ from cordboard.line.harness.messages import (
     Unknown,
 )
 from cordboard.line.harness.mouth import Action, Mouth
+from cordboard.line.harness.patience import Patience
 from cordboard.line.harness.program import AgentHost, clean
 from cordboard.line.records import CallRecord, Logged
 from cordboard.line.script import Agent
@@ -118,6 +119,7 @@ class HarnessCall(Call):
         self._faults = 0
         self._user_speaks = False
         self._digits: asyncio.TimerHandle | None = None
+        self._patience = Patience(record.warn)
         self._group: asyncio.TaskGroup | None = None
         self._texts: list[str] = []
         self._hearing: set[asyncio.Future[str]] = set()
@@ -222,6 +224,7 @@ class HarnessCall(Call):
                 self._mouth.cut()
         if interrupted:
             self._record.say("the caller interrupts")
+        self._patience.stop()
         self._user_speaks = True
         self._record.transcript.user_started()
         self._stale.update(dict.fromkeys(self._open))
@@ -241,6 +244,7 @@ class HarnessCall(Call):
             self._stale.pop(OPENING, None)  # an SDK without ids or ends: nothing tells its new text from its old
         self._record.transcript.user_ended()
         self._open.add(self._raise_event(lambda event_id: messages.user_state("idle", event_id)))
+        self._patience.asked()
 
     # The program
 
@@ -300,6 +304,7 @@ class HarnessCall(Call):
         finally:
             self._link = self._group = None
             self._stop_digits()
+            self._patience.stop()
             for hearing in self._hearing:
                 hearing.cancel()
             await asyncio.gather(*self._hearing, return_exceptions=True)
@@ -319,6 +324,7 @@ class HarnessCall(Call):
         )
 
     async def _receive_output(self, data: str | bytes) -> None:
+        self._patience.stop()
         try:
             output = messages.decode(data)
         except AgentFault as exc:
