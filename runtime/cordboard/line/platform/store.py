@@ -201,6 +201,7 @@ class Store:
             " redacted_at = coalesce(redacted_at, ?) WHERE id = ?",
             (now, call_id),
         )
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # the log before it holds what was said
 
     def ended_before(self, time: float) -> list[str]:
         """Calls that ended before then and are not redacted."""
