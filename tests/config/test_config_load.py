@@ -286,6 +286,12 @@ def test_recording_all_calls_is_refused_aloud_since_nothing_would_be_recorded(tm
     assert (error.key, error.line, error.message) == ("recording.mode", 2, "'all' is not supported yet")
 
 
+def test_an_announcement_and_whom_it_is_for_are_read(tmp_path: Path) -> None:
+    assert (read(tmp_path, "").recording.announce, read(tmp_path, "").recording.required_for) == ("", ())
+    config = read(tmp_path, '[recording]\nannounce = "consent/us.wav"\nrequired_for = ["+1*", "/\\\\+4[49].*/"]')
+    assert (config.recording.announce, config.recording.required_for) == ("consent/us.wav", ("+1*", "/\\+4[49].*/"))
+
+
 def test_values_that_are_not_built_yet_say_so(tmp_path: Path) -> None:
     for key, choices in NOT_YET_VALUES.items():
         for choice in choices:
@@ -369,6 +375,8 @@ BAD: list[tuple[str, list[object]]] = [
     ("functions.host", ["docker", 1]),
     ("functions.timeout", ["31s", "50ms"]),
     ("log.level", ["INFO", "warn"]),
+    ("recording.announce", [1, " ", "x" * 1501, "a\nb"]),
+    ("recording.required_for", ["+1*", ["+1*", "+1*"], ["/(/"]]),
     ("limits.max_calls", [0, True]),
     ("limits.max_duration", ["25h", "0s"]),
     ("retention.recordings", ["never", "30", 30, 0, "59m", "0s", "36501d", "", True]),

@@ -202,3 +202,21 @@ def test_header_octets() -> None:
     )  # fmt: skip
     assert header(2, 16000, "L16") == form_header(1, 2, 16000, 2)
     assert len(header(2, 16000, "L16")) == 44
+
+
+def test_a_muted_track_is_silent_from_sample_to_sample_on_both_sides_however_it_is_flushed() -> None:
+    track = StereoTrack()
+    for at in range(0, 1600, 160):
+        track.left(b"\x11" * 160, at)
+        track.right(b"\x22" * 160, at)
+    track.mute(203)
+    track.mute(500)  # it is mute already
+    first = track.flush(640)
+    track.unmute(901)
+    track.unmute(950)  # and heard again already
+    track.mute(1000)
+    track.unmute(1001)
+    data = first + track.flush(1600)
+    for side, sound in ((data[0::2], b"\x11"), (data[1::2], b"\x22")):
+        assert side == sound * 203 + b"\xff" * 698 + sound * 99 + b"\xff" + sound * 599
+    assert not track.muted
