@@ -328,8 +328,8 @@ def test_who_speaks_and_where_prompts_are(tmp_path: Path) -> None:
     config = read(tmp_path, "")
     assert (config.speech.engine, config.speech.voice, config.speech.api_key) == ("espeak-ng", "en", None)
     assert config.media.prompts == tmp_path / "prompts"
-    text = '[speech]\nengine = "sonic"\nvoice = "a0e9-4f"\nlanguage = "de"\napi_key = {env = "KEY"}\n[media]\nprompts = "/srv"'
-    config = read(tmp_path, text)
+    speech = '[speech]\nengine = "sonic"\nvoice = "a0e9-4f"\nlanguage = "de"\napi_key = {env = "KEY"}\n'
+    config = read(tmp_path, speech + '[media]\nprompts = "/srv"')
     assert (config.speech.model, config.speech.voice, config.speech.language) == ("sonic-3", "a0e9-4f", "de")
     assert config.speech.api_key == SecretRef("env", "KEY")
     assert config.media.prompts == Path("/srv")

@@ -45,6 +45,11 @@ class Edge:
             raise NoSuchCall(f"{number} was not dialled; dialled: {', '.join(others) or 'nothing'}")
         return Leg(self.simulation, found[-1])
 
+    def sound(self, url: str, seconds: float = 1.0, *, error: str = "") -> None:
+        """What an http(s) URL holds that players play: so many seconds, or with `error` nothing and why. URLs that no
+        test speaks of hold one second."""
+        self.simulation.edge.prompts.urls[url] = error or seconds
+
     def advance(self, seconds: float) -> None:
         """Let virtual time go on."""
         self.simulation.world.advance(seconds)

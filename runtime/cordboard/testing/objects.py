@@ -216,11 +216,18 @@ class Leg:
         self._phone.hangup()
         self._sim.world.settle()
 
-    def hears(self, other: "Leg | FakeAgent") -> bool:
-        """Whether a tone that the other side sends now arrives at this phone's ear. Half a second goes by."""
+    def hears(self, other: "Leg | FakeAgent | str") -> bool:
+        """Whether a tone that the other side sends now arrives at this phone's ear; of a text, a URL or a path: whether
+        a player of it is heard now. Half a second goes by."""
         world = self._sim.world
         if self.state == "ended":
             return False
+        if isinstance(other, str):
+            began = world.now
+            world.advance(LISTEN)
+            world.settle()
+            said = (self._sim.voices.of(hz) for hz, _ in self._phone.heard(began))
+            return any(each is not None and each.text == other for each in said)
         if isinstance(other, Leg):
             if not other._phone.can_speak:
                 return False
