@@ -128,6 +128,9 @@ COMMANDS: list[tuple[Act, str, str | None, dict[str, Any]]] = [
     (lambda s: VoxEngine.set_timeout("nag", seconds=5), "timer.set", "nag", {"seconds": 5}),
     (lambda s: VoxEngine.clear_timeout("nag"), "timer.clear", "nag", {}),
     (lambda s: VoxEngine.terminate(), "session.terminate", None, {}),
+    (lambda s: s.control_url(verbs=["end_call"], to=["+1*"], uses=1, expires_in=60),
+     "control_url.mint", None, {"verbs": ["end_call"], "to": ["+1*"], "uses": 1, "expires_in": 60}),
+    (lambda s: s.control_url(), "control_url.mint", None, {}),
     (lambda s: Cartesia.create_agents_client(api_key=s.secret("KEY"), agent_id="a", cartesia_version="v"),
      "agent.create", "agent",
      {"api_key": {"secret": "KEY"}, "agent_id": "a", "version": "v", "privacy": False}),
@@ -148,7 +151,6 @@ MISSING: list[Act] = [
     lambda s: caller(s).send_info("text/plain", "x"),
     lambda s: caller(s).hold(),
     lambda s: caller(s).unhold(),
-    lambda s: s.control_url(verbs=["x"]),
     lambda s: VoxEngine.transfer(caller(s), "+1"),
     lambda s: VoxEngine.call_user("u", name="n"),
 ]
@@ -181,6 +183,8 @@ WRONG: list[tuple[Act, str]] = [
     (lambda s: VoxEngine.set_timeout("a", seconds=0), "seconds"),
     (lambda s: VoxEngine.set_timeout("a+b", seconds=1), "name"),
     (lambda s: VoxEngine.call_pstn("", "+1", name="n"), "to"),
+    (lambda s: s.control_url(verbs=[]), "verbs"),
+    (lambda s: s.control_url(uses=0), "uses"),
     (lambda s: agent(s).start(metadata={"url": f"{s.access_secure_url}/x"}), "join it with \\+"),
     (lambda s: agent(s).custom({"x": float("nan")}), "finite"),
     (lambda s: agent(s).custom({"x": object()}), "object"),  # type: ignore[dict-item]
