@@ -139,11 +139,27 @@ COMMANDS: list[tuple[Act, str, str | None, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("what", "type_", "target", "args"), COMMANDS, ids=[row[1] for row in COMMANDS])
 def test_a_member_emits_its_command(what: Act, type_: str, target: str | None, args: dict[str, Any]) -> None:
-    event = act(what)
+    event = act(what, {"control_url.mint": {"url": "https://edge.example/control/n4rr0w"}})
     (command,) = event.answers[0].commands
     assert (command.type, command.target, command.args) == (type_, target, args)
     assert command.line.startswith("scenario/test_scenario_objects.py:")
     assert event.last.status == "done"
+
+
+def test_a_narrow_control_url_prints_without_its_token_and_travels_whole() -> None:
+    seen: list[str] = []
+    scenario = Scenario("s")
+
+    @scenario.on(AppEvents.Timer)
+    async def on_timer(session: Session[None], event: events.Timer) -> None:
+        url = await session.control_url(verbs=["end_call"])
+        seen.append(f"{url}")
+        agent(session).custom({"url": url + "/end_call"})
+
+    asked = invocation("timer", "t", {"timer": "t"}, objects=(CALLER, AGENT))
+    event = played(scenario, asked, {"control_url.mint": {"url": "https://edge.example/control/n4rr0w"}})
+    assert seen == ["https://edge.example/control/***"]
+    assert event.last.commands[0].args == {"metadata": {"url": "https://edge.example/control/n4rr0w/end_call"}}
 
 
 MISSING: list[Act] = [
