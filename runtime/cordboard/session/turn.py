@@ -13,15 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from cordboard.contract.codec import DecodeError, decode, encode
-from cordboard.contract.commands import Command, fingerprint
 from cordboard.contract.events import Event
 from cordboard.contract.records import (
-    MAX_ANSWER,
-    MAX_COMMANDS,
     MAX_INVOCATIONS,
     MAX_REQUEST,
-    MAX_ROUNDS,
-    MAX_STATE,
     Answer,
     EventRoute,
     Invocation,
@@ -31,6 +26,7 @@ from cordboard.contract.records import (
     size_of,
 )
 
+from .answer_check import check_answer, check_size
 from .effects import Invoke
 from .policy import policy_for
 from .steps import Journal, Step
@@ -125,9 +121,12 @@ class Turns:
         if turn is None:
             return
         try:
-            self._check_size(raw)
+            check_size(raw)
             answer = decode(Answer, raw)
-            self._check(turn, answer)
+            check_answer(
+                answer, turn.journal,
+                event_id=turn.event.id, round_=turn.round, attempt=turn.attempt, state_version=self.state.version,
+            )  # fmt: skip
         except DecodeError as error:
             self._fail("refused", f"the answer of {turn.function} was refused: {error}", now)
             return
@@ -219,65 +218,6 @@ class Turns:
         message = f"no answer after {timeout:g} s, and no word of the functions' host"
         self._limit(turn, now + timeout + HOST_GRACE, lambda at: self.lost(token, "timeout", message, at))
         session.services.emit(Invoke(token, session.release.id, turn.function, payload, timeout))
-
-    @staticmethod
-    def _check_size(raw: Mapping[str, Any]) -> None:
-        """Raises DecodeError for an answer above MAX_ANSWER, or one that JSON cannot carry."""
-        try:
-            size = size_of(raw)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise DecodeError("", f"has no JSON form: {error}") from error
-        if size > MAX_ANSWER:
-            raise DecodeError("", f"has {size} bytes, more than {MAX_ANSWER}")
-
-    def _check(self, turn: Turn, answer: Answer) -> None:
-        """The fence, and what a round may not do. Raises DecodeError that names the field."""
-        for name, got, want in (
-            ("event_id", answer.event_id, turn.event.id),
-            ("round", answer.round, turn.round),
-            ("attempt", answer.attempt, turn.attempt),
-        ):
-            if got != want:
-                raise DecodeError(name, f"is {got!r}, the edge asked for {want!r}")
-        if turn.journal.commands() + len(answer.commands) > MAX_COMMANDS:
-            raise DecodeError("commands", f"an event may emit {MAX_COMMANDS}")
-        if answer.status == "suspended" and turn.round + 1 >= MAX_ROUNDS:
-            raise DecodeError("round", f"an event may take {MAX_ROUNDS} rounds")
-        if answer.state is not None:
-            if answer.state.base_version != self.state.version:
-                raise DecodeError("state.base_version", f"is {answer.state.base_version}, not {self.state.version}")
-            if (size := size_of(encode(answer.state.data))) > MAX_STATE:
-                raise DecodeError("state.data", f"has {size} bytes, more than {MAX_STATE}")
-        if answer.reply is not None:
-            answer.reply.content()
-        seen: set[str] = set()
-        for index, entry in enumerate(answer.journal):
-            turn.journal.check_read(entry, f"journal[{index}]")
-            if entry.id in seen:
-                raise DecodeError(f"journal[{index}].id", f"{entry.id!r} stands twice")
-            seen.add(entry.id)
-        for index, command in enumerate(answer.commands):
-            self._check_command(turn, command, f"commands[{index}]", seen)
-        known = seen | {entry.id for entry in turn.journal.entries()} | {entry.id for entry in answer.journal}
-        for waiting in answer.waiting:
-            if waiting not in known:
-                raise DecodeError("waiting", f"{waiting} is no step of this event")
-
-    def _check_command(self, turn: Turn, command: Command, path: str, seen: set[str]) -> None:
-        if turn.journal.number(command.id) is None or command.id in seen:
-            raise DecodeError(f"{path}.id", f"{command.id!r} is not a new id of event {turn.event.seq}")
-        if command.hash != fingerprint(command.type, command.target, command.args):
-            raise DecodeError(f"{path}.hash", f"does not fit {command.type}")
-        before = turn.journal.get(command.id)
-        if before is not None:
-            was = before.command if isinstance(before, Step) else before
-            if was.hash != command.hash:
-                raise DecodeError(
-                    path,
-                    f"non-determinism: step {command.id} was {was.type} at {was.line or '?'}, "
-                    f"now it is {command.type} at {command.line or '?'}",
-                )
-        seen.add(command.id)
 
     def _accept(self, turn: Turn, answer: Answer) -> list[Step]:
         """Take the round's reads and commands into the journal; returns the steps to execute."""
