@@ -42,6 +42,17 @@ def test_audio_all_at_once_and_words_as_they_would_be_spoken() -> None:
     assert places(spoken) == [0, 0.5, 1.0, 1.5, 2.0, 2.5]
 
 
+def test_the_sentences_of_a_burst_may_come_one_after_the_other() -> None:
+    spoken = opened()
+    spoken.audio(RATE, RATE, 10.0)
+    spoken.delta("one ", 10.0)
+    for at in (10.1, 10.2, 10.4):
+        spoken.audio(4 * RATE, RATE, at)
+    for index, word in enumerate(WORDS[1:], 1):
+        spoken.delta(word, 10 + index / 2)
+    assert places(spoken) == [0, 0.5, 1.0, 1.5, 2.0, 2.5]
+
+
 @pytest.mark.parametrize("pace", [2, 4, 1000])
 def test_audio_and_words_interleaved_and_faster_than_speech(pace: int) -> None:
     spoken = opened()

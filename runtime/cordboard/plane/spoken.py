@@ -1,13 +1,15 @@
 """The text of an agent's open turn, and where in its audio each piece of it was said.
 
-The service tells what it says by `turn_output_text_delta`, "about a word at a time, as spoken" (cartesia-protocols §1.3,
-§2.3). A mark is kept per delta, never per packet: how many characters were told before it, how many samples of the turn
-had come, and where the service's own playback stood, had it played what it sent without pause. Which of the two places
-a word is decided once the turn is over: playback, where text keeps pace with speech (audio may come ahead of it, all at
-once even); arrival, where text is interleaved with audio that comes faster than speech. Where text came in one lump
-neither tells anything, and no marks are given. Leaves out which words were heard: session/heard.py knows the ledger.
+The service tells what it says by `turn_output_text_delta`, "about a word at a time, as spoken" (reference
+cartesia-protocols §1.3, §2.3). A mark is kept per delta, never per packet: how many characters were told before it,
+how many samples of the turn had come, and where the service's own playback stood, had it played what it sent without
+pause. Which of the two places a word is decided once the turn is over: playback, where text keeps pace with speech
+(audio may come ahead of it, all at once even); arrival, where text is interleaved with audio that comes faster than
+speech. Where text came in one lump neither tells anything, and no marks are given. Leaves out which words were heard:
+session/heard.py knows the ledger.
 """
 
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from cordboard.contract.transcript import Mark
@@ -79,11 +81,17 @@ class Spoken:
         first, last = self._places[0], self._places[-1]
         least = (last.chars - first.chars) / MAX_PACE * self._rate
         drift = (last.came - last.played) - (first.came - first.played)
-        if last.played - first.played >= least and drift <= MAX_DRIFT * self._rate:
+        in_pace = last.played - first.played >= least
+        if in_pace and (drift <= MAX_DRIFT * self._rate or not self._interleaved()):
             return tuple(Mark(place.chars, round(place.played)) for place in self._places)
-        if last.came - first.came >= least:
+        if last.came - first.came >= least and self._interleaved():
             return tuple(Mark(place.chars, place.came) for place in self._places)
         return ()
+
+    def _interleaved(self) -> bool:
+        """Audio came between most pieces of text, not only between the first ones."""
+        steps = sum(after.came > before.came for before, after in pairwise(self._places))
+        return 2 * steps >= len(self._places) - 1
 
     def _play(self, now: float) -> None:
         self._played = min(float(self._came), self._played + max(0.0, now - self._at) * self._rate)
