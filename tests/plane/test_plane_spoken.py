@@ -53,6 +53,14 @@ def test_the_sentences_of_a_burst_may_come_one_after_the_other() -> None:
     assert places(spoken) == [0, 0.5, 1.0, 1.5, 2.0, 2.5]
 
 
+def test_a_turn_cut_while_its_sentences_still_come_keeps_its_first_words() -> None:
+    spoken = opened()
+    for index, word in enumerate(WORDS[:4]):
+        spoken.audio(4 * RATE, RATE, 10 + index / 4)
+        spoken.delta(word, 10 + index / 4)
+    assert places(spoken) == [0, 0.25, 0.5, 0.75]
+
+
 @pytest.mark.parametrize("pace", [2, 4, 1000])
 def test_audio_and_words_interleaved_and_faster_than_speech(pace: int) -> None:
     spoken = opened()

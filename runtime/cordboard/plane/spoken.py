@@ -23,6 +23,9 @@ MAX_MARKS: Final = 1000
 MAX_PACE: Final = 100.0
 """Characters a second that speech cannot reach (a fast speaker: 25): text that came faster came in a lump."""
 
+MIN_PACE: Final = 5.0
+"""Characters a second below which nobody speaks (a slow speaker: 10): so much audio came ahead of its text."""
+
 MAX_DRIFT: Final = 0.5
 """Seconds by which audio may get further ahead of playback within a turn whose text keeps pace with speech."""
 
@@ -89,9 +92,11 @@ class Spoken:
         return ()
 
     def _interleaved(self) -> bool:
-        """Audio came between most pieces of text, not only between the first ones."""
+        """Audio came between most pieces of text, and no more of it than their length takes."""
+        first, last = self._places[0], self._places[-1]
         steps = sum(after.came > before.came for before, after in pairwise(self._places))
-        return 2 * steps >= len(self._places) - 1
+        most = (last.chars - first.chars) / MIN_PACE * self._rate
+        return 2 * steps >= len(self._places) - 1 and last.came - first.came <= most
 
     def _play(self, now: float) -> None:
         self._played = min(float(self._came), self._played + max(0.0, now - self._at) * self._rate)
