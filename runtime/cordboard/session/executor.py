@@ -8,7 +8,7 @@ from cordboard.contract.codec import DecodeError, decode
 from cordboard.contract.events import Timer
 
 from .objects import Leg
-from .players import Player
+from .player import Player
 from .steps import LIMIT, LIMITS, Step
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from cordboard.contract.commands import CallGather, Sound
 from cordboard.contract.events import CallGathered
 
 from .objects import Leg
-from .players import Ended, Prompt
+from .player import Ended
+from .players import Prompt
 from .steps import Step
 from .timers import Timer
 

@@ -9,19 +9,17 @@ the commands and not in that of how long a sound took to prepare: what was route
 The edge's own prompts (a gather's, an announcement) are `prompt()`: no events, one call when it is over.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import link
 from cordboard.contract.commands import CallPlay, PlayerAddMarker, PlayerCreate, PlayerSimple, Sound
 from cordboard.contract.events import PlaybackFinished, PlayerChunks, PlayerEvent, PlayerMarker
-from cordboard.contract.records import ObjectRecord
 
 from .effects import PreparePrompt
 from .objects import Leg
+from .player import Ended, Player, Then
 from .steps import Step
-from .timers import Timer
 
 if TYPE_CHECKING:
     from .session import Session
@@ -34,58 +32,6 @@ MAX_MARKERS = 100
 
 PREPARE_LIMIT = 10.0
 """Seconds until a sound must be ready: a download has 5, an engine of speech 8. A caller may wait for it in silence."""
-
-Ended = Literal["finished", "stopped", "failed"]
-"""How a player ends."""
-
-Then = Callable[[Ended, str, float], None]
-"""(how, why, now) of an ended prompt."""
-
-
-@dataclass(slots=True, eq=False)
-class Player:
-    """One player."""
-
-    name: str
-    """As the handler knows it; empty for the edge's own prompts."""
-    unit: str
-    loop: bool = False
-    paused: bool = False
-    over: str = ""
-    """Unit of the leg that hears it in place of its source; empty: it is routed."""
-    then: Then | None = None
-    """Who is told of the end of the edge's own prompt."""
-    announces: bool = False
-    """It is heard out: what else its leg shall hear comes after it."""
-    state: Literal["PREPARING", "LOADING", "READY", "PLAYING", "PAUSED", "ENDED"] = "PREPARING"
-    wanted: str = ""
-    """Unit of the leg that shall hear it once it is ready."""
-    sink: str = ""
-    """Unit of the leg that hears it."""
-    closing: bool = False
-    """The plane was told to end it."""
-    realtime: bool = False
-    """Sonic's socket feeds it."""
-    request: Mapping[str, Any] = field(default_factory=dict)
-    """realtime: fields of every request."""
-    marks: list[float] = field(default_factory=list)
-    marked: int = 0
-    limit: Timer | None = None
-
-    @property
-    def live(self) -> bool:
-        """Not over."""
-        return self.state != "ENDED"
-
-    @property
-    def ready(self) -> bool:
-        """The plane can play it."""
-        return self.state in ("READY", "PLAYING", "PAUSED")
-
-    def record(self) -> ObjectRecord:
-        """What a handler sees."""
-        kind: Literal["player", "realtime_player"] = "realtime_player" if self.realtime else "player"
-        return ObjectRecord(name=self.name, kind=kind, id=self.unit, state=self.state)
 
 
 class Prompt:
@@ -207,11 +153,6 @@ class Players:
         return any(player.announces and player.over == sink for player in self._live)
 
     # --- routes
-
-    def unit_of(self, name: str) -> str | None:
-        """The unit of a live player."""
-        player = self.get(name)
-        return player.unit if player is not None else None
 
     def by_unit(self, unit: str) -> Player | None:
         """The player that a plane or route speaks of."""

@@ -14,7 +14,8 @@ from cordboard.contract.commands import Sound
 from cordboard.contract.events import RecordEvent
 
 from .objects import Leg, Recording
-from .players import Ended, Prompt
+from .player import Ended
+from .players import Prompt
 from .steps import Step
 
 if TYPE_CHECKING:

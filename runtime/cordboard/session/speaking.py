@@ -18,7 +18,7 @@ from cordboard.contract.commands import (
     SecretReference,
 )
 
-from .players import Player
+from .player import Player
 from .steps import Step
 
 if TYPE_CHECKING:
