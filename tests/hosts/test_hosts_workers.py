@@ -23,7 +23,7 @@ from cordboard.hosts.errors import (
     NoSuchFunction,
     RequestTooLarge,
 )
-from cordboard.hosts.runtime_api import Fault, Response, RuntimeApi
+from cordboard.hosts.runtime_api import MAX_BODY, RESPONSE_TOO_LARGE, Fault, Response, RuntimeApi
 from cordboard.hosts.snapshot import sweep_snapshots, take_snapshot
 from cordboard.hosts.template import FunctionSpec
 from cordboard.hosts.worker_process import worker_environment
@@ -82,6 +82,7 @@ async def _story(story: Callable[[], Awaitable[None]]) -> None:
         ("exit", FunctionCrashed, "ended with code 3"),
         ("raise", FunctionRaised, "ValueError: outside of the contract"),
         ("large", AnswerTooLarge, "the limit is 65536"),
+        ("larger", AnswerTooLarge, "cut off at 6292480 bytes"),
         ("text", FunctionRaised, "no JSON object"),
     ],
 )
@@ -372,7 +373,7 @@ def test_answers_of_all_forms_are_read_and_late_ones_refused() -> None:
 @pytest.mark.parametrize(
     "text",
     ["\r\n\r\n", "GET\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-     "POST / HTTP/1.1\r\nContent-Length: 9999999999\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+     "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "x" * 1_200_000],
 )  # fmt: skip
 def test_what_is_no_request_is_refused_and_the_connection_closed(text: str) -> None:
@@ -382,6 +383,30 @@ def test_what_is_no_request_is_refused_and_the_connection_closed(text: str) -> N
             await client.send(text)
             assert (await client.receive())[0] == 400
             assert await client.reader.read() == b""
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    "body", ["Content-Length: 9999999999\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n6000000\r\n"]
+)
+def test_an_answer_beyond_what_lambda_takes_is_cut_off_and_its_event_fails_at_once(body: str) -> None:
+    async def story() -> None:
+        async with api() as (served, responses, faults, connect):
+            client = await connect()
+            await client.send(NEXT)
+            await until(lambda: served.ready)
+            served.dispatch("r", "F", b"{}", 5)
+            assert (await client.receive())[0] == 200
+            other = await connect()
+            await other.send(f"POST /2018-06-01/runtime/init/error HTTP/1.1\r\n{body}")
+            assert (await other.receive())[0] == 413
+            assert faults == []  # it is not the answer
+            await client.send(f"POST /2018-06-01/runtime/invocation/r/response HTTP/1.1\r\n{body}")
+            assert (await client.receive())[0] == 413
+            assert await client.reader.read() == b""
+            assert faults == [Fault("r", RESPONSE_TOO_LARGE, f"the answer was cut off at {MAX_BODY} bytes")]
+            assert (responses, served.in_flight) == ([], "")
 
     run(story)
 

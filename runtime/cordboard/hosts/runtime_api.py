@@ -17,6 +17,7 @@ from typing import Final
 PREFIX: Final = "/2018-06-01/runtime/"
 MAX_HEAD: Final = 1_100_000  # bytes; awslambdaric puts an X-Ray fault of up to 1 MiB into a header
 MAX_BODY: Final = 6 * 1024 * 1024 + 1024  # bytes; Lambda's limit of a response, so that ours is judged by the host
+RESPONSE_TOO_LARGE: Final = "Function.ResponseSizeTooLarge"  # Lambda's errorType for more than MAX_BODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,12 @@ class RuntimeApi:
             case _:
                 connection.respond(HTTPStatus.NOT_FOUND, b"{}", {})
 
+    def too_large(self, path: str) -> None:
+        """A body of more than MAX_BODY was cut off; if it is the answer to the event in flight, that one failed."""
+        if self.in_flight and path == f"{PREFIX}invocation/{self.in_flight}/response":
+            request_id, self.in_flight = self.in_flight, ""
+            self.on_fault(Fault(request_id, RESPONSE_TOO_LARGE, f"the answer was cut off at {MAX_BODY} bytes"))
+
     def _accept(self, connection: "_Connection") -> None:
         connection.respond(HTTPStatus.ACCEPTED, b'{"status":"OK"}', {"Content-Type": "application/json"})
 
@@ -162,6 +169,10 @@ class _Connection(asyncio.Protocol):
         try:
             while self._take_request():
                 pass
+        except _BodyTooLarge as error:
+            self.respond(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"{}", {"Connection": "close"})
+            self.abort()
+            self._api.too_large(error.path)
         except (ValueError, IndexError):
             self.respond(HTTPStatus.BAD_REQUEST, b"{}", {"Connection": "close"})
             self.abort()
@@ -195,9 +206,9 @@ class _Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if "chunked" in headers.get("transfer-encoding", "").lower():
-            found = _chunked(self._buffer, end + 4)
+            found = _chunked(self._buffer, end + 4, path)
         else:
-            found = _sized(self._buffer, end + 4, int(headers.get("content-length", "0")))
+            found = _sized(self._buffer, end + 4, int(headers.get("content-length", "0")), path)
         if found is None:
             return False
         body, rest = found
@@ -207,14 +218,28 @@ class _Connection(asyncio.Protocol):
         return True
 
 
-def _sized(buffer: bytearray, start: int, size: int) -> tuple[bytes, int] | None:
-    """(body, offset behind it), None while incomplete. Raises ValueError."""
-    if not 0 <= size <= MAX_BODY:
-        raise ValueError("body too long")
+class _BodyTooLarge(Exception):
+    """A body has more than MAX_BODY."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+def _check_length(size: int, limit: int, path: str) -> None:
+    if size < 0:
+        raise ValueError("a length below 0")
+    if size > limit:
+        raise _BodyTooLarge(path)
+
+
+def _sized(buffer: bytearray, start: int, size: int, path: str) -> tuple[bytes, int] | None:
+    """(body, offset behind it), None while incomplete. Raises ValueError, _BodyTooLarge."""
+    _check_length(size, MAX_BODY, path)
     return (bytes(buffer[start : start + size]), start + size) if len(buffer) >= start + size else None
 
 
-def _chunked(buffer: bytearray, start: int) -> tuple[bytes, int] | None:
+def _chunked(buffer: bytearray, start: int, path: str) -> tuple[bytes, int] | None:
     """As `_sized`, for a chunked body without trailers."""
     body = bytearray()
     while True:
@@ -222,8 +247,7 @@ def _chunked(buffer: bytearray, start: int) -> tuple[bytes, int] | None:
         if line_end < 0:
             return None
         size = int(buffer[start:line_end].split(b";")[0], 16)
-        if not 0 <= size <= MAX_BODY - len(body):
-            raise ValueError("body too long")
+        _check_length(size, MAX_BODY - len(body), path)
         start = line_end + 2
         if len(buffer) < start + size + 2:
             return None

@@ -33,7 +33,7 @@ class Snapshot:
     root: Path
     """Folder of its own, removed with the release."""
     functions: tuple[FunctionSpec, ...]
-    """With `code` inside of `root`."""
+    """With `code` and `layers` inside of `root`."""
     lock: int
     """Descriptor of the lock, open as long as the copy is in use."""
 
@@ -55,18 +55,21 @@ def take_snapshot(template: Path) -> Snapshot:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         copies: dict[Path, Path] = {}
-        for spec in specs:
-            if spec.code not in copies:
+        for folder in (folder for spec in specs for folder in (spec.code, *spec.layers)):
+            if folder not in copies:
                 copy = root / str(len(copies))
-                _check_size(spec.code)
-                shutil.copytree(spec.code, copy, ignore=_IGNORED)
-                copies[spec.code] = copy
+                _check_size(folder)
+                shutil.copytree(folder, copy, ignore=_IGNORED)
+                copies[folder] = copy
         digest = hashlib.sha256(template.read_bytes())
         for copy in copies.values():
             for file in sorted(path for path in copy.rglob("*") if path.is_file()):
                 digest.update(f"\0{file.relative_to(root)}\0{file.stat().st_size}\0".encode())
                 digest.update(file.read_bytes())
-        functions = tuple(replace(spec, code=copies[spec.code]) for spec in specs)
+        functions = tuple(
+            replace(spec, code=copies[spec.code], layers=tuple(copies[layer] for layer in spec.layers))
+            for spec in specs
+        )
         return Snapshot(digest.hexdigest()[:12], root, functions, lock)
     except (OSError, shutil.Error) as error:
         _discard(root, lock)

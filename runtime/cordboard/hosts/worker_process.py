@@ -1,4 +1,4 @@
-"""One awslambdaric process: its start, one event at a time, its output line by line, its end."""
+"""One worker process, awslambdaric or another program: its start, one event at a time, its output, its end."""
 
 import asyncio
 import contextlib
@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from .errors import FunctionCrashed, FunctionError, FunctionRaised, FunctionTimeout
+from .errors import AnswerTooLarge, FunctionCrashed, FunctionError, FunctionRaised, FunctionTimeout
 from .host import OnLog
-from .runtime_api import Fault, Response, RuntimeApi
+from .runtime_api import RESPONSE_TOO_LARGE, Fault, Response, RuntimeApi
 from .template import FunctionSpec
+from .worker import LAYERS_VARIABLE
 
 INIT_TIMEOUT: Final = 10.0  # seconds until the worker asks for its first event; Lambda's limit of the init phase
 MAX_LINE: Final = 8 * 1024  # bytes of one line of output; longer ones are cut into several
@@ -30,6 +31,8 @@ class WorkerProcess:
         environment: Mapping[str, str],
         on_log: OnLog,
         on_change: Callable[["WorkerProcess"], None],
+        *,
+        init_timeout: float = INIT_TIMEOUT,
     ) -> None:
         self.spec = spec
         self.state: State = "starting"
@@ -38,6 +41,7 @@ class WorkerProcess:
         self._environment = environment
         self._on_log = on_log
         self._on_change = on_change
+        self._init_timeout = init_timeout
         self._api = RuntimeApi(self._ready, self._answered, self._faulted)
         self._answer: asyncio.Future[bytes] | None = None
         self._request_id = ""
@@ -58,13 +62,13 @@ class WorkerProcess:
     def start(self) -> None:
         """Spawn in the background; `on_change` tells when it is idle or dead."""
         loop = asyncio.get_running_loop()
-        self._init_timer = loop.call_later(INIT_TIMEOUT, self._init_too_long)
+        self._init_timer = loop.call_later(self._init_timeout, self._init_too_long)
         self._life = loop.create_task(self._live(), name=f"worker of {self.spec.name}")
 
     async def invoke(self, request_id: str, body: bytes, timeout: float) -> bytes:
         """One event; the worker must be idle. A worker that is late, or whose caller gives up, is killed.
 
-        Raises FunctionTimeout, FunctionCrashed, FunctionRaised.
+        Raises FunctionTimeout, FunctionCrashed, FunctionRaised, AnswerTooLarge.
         """
         assert self.state == "idle"
         self.state = "busy"
@@ -116,7 +120,11 @@ class WorkerProcess:
             self._answer.set_result(response.body)
 
     def _faulted(self, fault: Fault) -> None:
-        error = FunctionRaised(self.spec.name, f"{fault.kind}: {fault.message}")
+        error: FunctionError
+        if fault.kind == RESPONSE_TOO_LARGE:
+            error = AnswerTooLarge(self.spec.name, fault.message)
+        else:
+            error = FunctionRaised(self.spec.name, f"{fault.kind}: {fault.message}")
         if not fault.request_id:
             self.failure = error
         elif self._answer is not None and not self._answer.done():
@@ -128,7 +136,7 @@ class WorkerProcess:
         try:
             address = await self._api.start()
             self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "cordboard.hosts.worker", self.spec.handler,
+                *(self.spec.command or (sys.executable, "-m", "cordboard.hosts.worker", self.spec.handler)),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
                 cwd=self.spec.code, env=worker_environment(self.spec, address, self._environment, os.environ),
                 start_new_session=True,
@@ -163,7 +171,7 @@ class WorkerProcess:
 
     def _init_too_long(self) -> None:
         self._init_timer = None
-        self.failure = FunctionTimeout(self.spec.name, f"not imported within {INIT_TIMEOUT:g} s")
+        self.failure = FunctionTimeout(self.spec.name, f"asked for no event within {self._init_timeout:g} s")
         self.kill()
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
@@ -190,6 +198,7 @@ def worker_environment(
     """A worker's whole environment: little of the edge's, what Lambda sets, and what the edge was told to give."""
     return {
         **{name: edge[name] for name in PASSED_ON if name in edge},
+        **spec.variables,
         "TZ": ":UTC",
         "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_LAMBDA_RUNTIME_API": address,
@@ -197,6 +206,7 @@ def worker_environment(
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "LAMBDA_TASK_ROOT": str(spec.code),
         "_HANDLER": spec.handler,
+        LAYERS_VARIABLE: os.pathsep.join(map(str, spec.layers)),
         # AWS_EXECUTION_ENV stays unset: for 3.12 and later it makes the client poll in a thread, which costs ms
         **given,
     }

@@ -26,6 +26,8 @@ def handler(event: dict[str, Any], context: object) -> Any:
         raise ValueError("outside of the contract")
     if what == "large":
         return {"text": "x" * 70_000}
+    if what == "larger":
+        return {"text": "x" * 7_000_000}
     if what == "environment":
         return dict(os.environ)
     if what == "pid":
