@@ -1,9 +1,9 @@
 """Secrets as SecureStrings in AWS Systems Manager Parameter Store, below one path per stage.
 
-Values are cached with a maximum age; every read decrypts, and a put forgets what was cached (the two traps of Powertools'
-cache, reference serverless §4). That cache is not used: it has no versions, makes one error of all kinds, and ages by the
-local wall clock, which jumps. A secret's version is the millisecond of its last change, since Parameter Store's own
-count begins anew after a removal. Leaves out parameter policies (expiry) and customer-managed keys.
+Values are cached with a maximum age; every read decrypts, and a put forgets what was cached (the two traps of
+Powertools' cache, reference serverless §4). That cache is not used: it has no versions, makes one error of all kinds,
+and ages by the local wall clock, which jumps. A secret's version is the millisecond of its last change, since Parameter
+Store's own count begins anew after a removal. Leaves out parameter policies (expiry) and customer-managed keys.
 """
 
 from __future__ import annotations
