@@ -554,7 +554,7 @@ class AgentSaid:
 @_message
 @dataclass(frozen=True, slots=True)
 class TurnCut:
-    """A turn was begun and never ended: what was said of it, as its service told; at the latest at the socket's close."""
+    """A turn that began and never ended, as its service told it; at the latest at the close of the socket."""
 
     agent: str
     """Unit id."""
