@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SAM := var/sam
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test interop canary demo dev bench lock clean
+.PHONY: help setup check test interop canary demo dev bench sam deploy-check lock clean
 
 help:  ## list the verbs
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## create .venv with the locked versions
 
@@ -23,11 +24,11 @@ $(STAMP): requirements/dev.txt pyproject.toml
 check: $(STAMP)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy runtime functions tests bench samples/functions
+	$(BIN)/mypy runtime functions tests bench samples/functions agent_tools
 	$(BIN)/lint-imports
 
 test: $(STAMP)  ## every test that needs no program from outside
-	$(BIN)/python -m pytest -n 2 -q tests --ignore=tests/interop
+	$(BIN)/python -m pytest -n 2 -q tests --ignore=tests/interop --ignore=tests/deploy
 
 interop: $(STAMP)  ## the tests against real SIP clients
 	@bash tests/interop/install
@@ -45,18 +46,22 @@ dev: $(STAMP)  ## edge, workers and stand-in kept running for your own phone
 bench: $(STAMP)  ## the simulator's speed
 	$(BIN)/python bench/simulator.py
 
+sam: $(SAM)/.installed  ## the SAM CLI in an environment of its own
+
+$(SAM)/.installed: requirements/sam.txt
+	@echo "sam: installing the locked SAM CLI into $(SAM) (331 MB, about a minute)" >&2
+	@test -x $(SAM)/bin/python || $(PYTHON) -m venv $(SAM)
+	@$(SAM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/sam.txt
+	@touch $@
+
+deploy-check: $(STAMP) sam  ## template.yaml is valid, builds, and what it builds takes a call
+	$(BIN)/python -m pytest -q tests/deploy
+
 lock: $(STAMP)  ## write requirements/*.txt anew
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/runtime.txt pyproject.toml
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev -o requirements/dev.txt pyproject.toml
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/agent.txt requirements/agent.in
+	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/sam.txt requirements/sam.in
 
 clean:  ## remove what the verbs made
 	rm -rf $(VENV) out var .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-
-# `sam build` calls this for the layer: what handlers import, standard library only.
-.PHONY: build-CordboardLayer
-build-CordboardLayer:
-	mkdir -p "$(ARTIFACTS_DIR)/python/cordboard"
-	cp runtime/cordboard/__init__.py runtime/cordboard/py.typed "$(ARTIFACTS_DIR)/python/cordboard/"
-	cp -r runtime/cordboard/contract runtime/cordboard/scenario runtime/cordboard/storage "$(ARTIFACTS_DIR)/python/cordboard/"
-	find "$(ARTIFACTS_DIR)" -name __pycache__ -type d -prune -exec rm -rf {} +

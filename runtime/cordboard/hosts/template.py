@@ -1,9 +1,9 @@
 """Reads template.yaml (AWS SAM), the only list of functions, as written or as `sam build` leaves it.
 
 Follows the AWS Serverless Application Model, 2016-10-31: Globals.Function under each function's Properties.
-Of each function: Handler, CodeUri, Timeout, the variables that are plain text, and the layers of the same template that
-are built (a folder `python/` stands in them). Leaves out: what only AWS can say (!Sub, !GetAtt, {{resolve:…}}, layers by
-ARN), which is read over in variables and layers, and an error in the other keys.
+Of each function: Handler, CodeUri, Timeout, the variables that are plain text, and the layers of the same template
+that are built (a folder `python/` stands in them). Leaves out: what only AWS can say (!Sub, !GetAtt, {{resolve:…}},
+layers by ARN), which is read over in variables and layers, and an error in the other keys.
 """
 
 from collections.abc import Mapping
