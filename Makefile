@@ -43,8 +43,9 @@ demo: $(STAMP)  ## three real calls with a cartesia-line agent; sound and timeli
 dev: $(STAMP)  ## edge, workers and stand-in kept running for your own phone
 	$(BIN)/cordboard dev
 
-bench: $(STAMP)  ## the simulator's speed
+bench: $(STAMP)  ## the simulator's speed and what a turn costs
 	$(BIN)/python bench/simulator.py
+	$(BIN)/python -m bench.turns
 
 sam: $(SAM)/.installed  ## the SAM CLI in an environment of its own
 
