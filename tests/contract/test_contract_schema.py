@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from cordboard.contract import commands, events, schema
+from cordboard.contract import commands, events, journal, schema
 
 
 def test_schema_files_are_current() -> None:
@@ -13,7 +13,8 @@ def test_schema_files_are_current() -> None:
 
 
 KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (*schema.ROOTS, *events.EVENTS.values(), *commands.COMMANDS.values())
+    kind.__name__: kind
+    for kind in (*schema.ROOTS, *events.EVENTS.values(), *commands.COMMANDS.values(), *journal.LINES.values())
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from . import commands, events, records, webhooks
+from . import commands, events, journal, records, webhooks
 
 SCHEMAS = Path(__file__).parent / "schemas"
 ROOTS = (records.Invocation, records.Answer, records.Description, records.DialogRecord, records.CallEnded,
@@ -48,6 +48,7 @@ def generate() -> dict[str, str]:
     files = {_file_name(kind): schema_of(kind) for kind in ROOTS}
     files["events.json"] = table_of(events.EVENTS)
     files["commands.json"] = table_of(commands.COMMANDS)
+    files["journal.json"] = table_of(journal.LINES)
     return {name: json.dumps(value, indent=1, ensure_ascii=False) + "\n" for name, value in files.items()}
 
 
