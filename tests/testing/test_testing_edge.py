@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cordboard.session.intake import StartRefused
 from cordboard.testing import Edge, NoAnswer, NoSuchCall, NotInSimulator, Reply
 from cordboard.testing.plugin import find_template
 
@@ -110,8 +111,10 @@ def test_without_keys_the_log_says_why(edge: Edge) -> None:
 def test_what_is_not_there_is_named(keyed: Edge) -> None:
     with pytest.raises(NoSuchCall, match="dialled: nothing"):
         keyed.dialed(TRANSFER)
-    with pytest.raises(NotInSimulator, match="not built"):
+    with pytest.raises(StartRefused, match="no function is of scenario 'reminder'; scenarios there: line-agent"):
         keyed.start("reminder", to="+1")
+    with pytest.raises(StartRefused, match="does not listen to session.started"):
+        keyed.start("line-agent")
     with pytest.raises(NotInSimulator, match="plane_dies"):
         keyed.faults(plane_dies=True)
 

@@ -26,6 +26,7 @@ _BY_CAUSE: dict[str, Fault] = {
     "limit.no_answer": "function",
     "limit.unbridged": "function",
     "limit.invocations": "function",
+    "limit.idle_session": "function",
     "edge.failed": "edge",
 }
 

@@ -141,6 +141,7 @@ class Dialling:
         leg.state = "TERMINATED"
         leg.end_code, leg.ended_at, leg.end_cause = refusal.code, now, f"{leg.name}.failed"
         self._legs.add(leg)
+        self._legs.last_over = leg
         session.post(
             "call.failed",
             CallFailed(refusal.code, refusal.reason),

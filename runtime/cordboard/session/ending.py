@@ -3,6 +3,7 @@
 live ──terminate──▶ terminating ──no playout waits──▶ ending ──legs over, plane closed──▶ over
 live ──cause of the edge──────────────────────────────▶ ending
 live ──last leg over, mailbox empty, no timer───────────▶ ending
+live ──no leg, or none any more but a timer, for [limits].idle_session──▶ ending
 """
 
 from collections.abc import Mapping
@@ -99,14 +100,13 @@ class Ending:
         if self.begun:
             self.progress(now)
             return
-        legs = session.legs.all()
-        if legs and not session.legs.live() and not session.busy:
-            if session.user_timers:
-                if self._idle is None:
-                    limit = session.services.config.limits.idle_session
-                    self._idle = session.services.timers.set(now + limit, self._idle_over)
-                return
+        if session.legs.live() or session.busy:
+            return
+        if session.legs.all() and not session.user_timers:
             self.begin(self._last_cause(), now)
+        elif self._idle is None:
+            limit = session.services.config.limits.idle_session
+            self._idle = session.services.timers.set(now + limit, self._idle_over)
 
     def _idle_over(self, now: float) -> None:
         session, self._idle = self._session, None
@@ -116,8 +116,8 @@ class Ending:
         since = max((leg.ended_at or 0.0 for leg in session.legs.all()), default=0.0)
         if now < since + limit:  # a leg came and went meanwhile
             self._idle = session.services.timers.set(since + limit, self._idle_over)
-        elif not session.busy:
-            self.begin(self._last_cause(), now)
+        elif not session.busy:  # else the end of its turn asks again
+            self.begin(self._last_cause() or "limit.idle_session", now)
 
     def progress(self, now: float) -> None:
         """A leg or agent is over."""

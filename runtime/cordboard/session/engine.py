@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from cordboard.config.model import Config
 from cordboard.contract import link
@@ -34,12 +34,15 @@ from .effects import (
     SessionEnded,
 )
 from .intake import Intake
+from .operations import Operations
 from .planes import Planes
 from .request_signature import RequestSignatures
 from .services import Services
 from .session import Session
 from .timeline import Clock
 from .timers import Timers
+
+T = TypeVar("T")
 
 
 class ControlEngine:
@@ -90,6 +93,7 @@ class ControlEngine:
         self._intake = Intake(self._services, self._sessions, release)
         self._ua.accept = self._intake.accepts
         self._requests = ControlRequests(self._services, self._sessions)
+        self._operations = Operations(self._services, self._sessions, self._intake)
         self._came: list[sip.Traced] = []
         """The last INVITE and its 100, traced before the session that they begin is there."""
         self._beat_at = now + link.HEARTBEAT
@@ -175,6 +179,14 @@ class ControlEngine:
     def http_gone(self, request: str, now: float) -> None:
         """The client went away; its event runs all the same."""
 
+    def operate(self, act: Callable[[Operations], T], now: float) -> T:
+        """What an operator asks for; raises what `act` does."""
+        self._at(now)
+        try:
+            return act(self._operations)
+        finally:
+            self._read_ua(now)
+
     def turn_answered(self, token: str, answer: Mapping[str, Any], now: float) -> None:
         """A function answered."""
         self._at(now)
@@ -255,7 +267,7 @@ class ControlEngine:
     def shutdown(self, now: float) -> None:
         """503 to new calls, BYE to all."""
         self._at(now)
-        self.draining = True
+        self.draining = self._intake.draining = True
         self._ua.refuse_new(503)
         for session in list(self._sessions.values()):
             session.end("edge.shutdown", now)

@@ -1,8 +1,11 @@
-"""New calls: from whom, to which scenario, on which plane; or the status that refuses them."""
+"""New sessions: a call's, from whom, to which scenario, on which plane, or the status that refuses it; or one that an
+operator starts without a call (VoxEngine's StartScenarios)."""
 
 import ipaddress
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from cordboard.config.model import Trunk
+from cordboard.config.model import Route, Trunk
 from cordboard.config.numbers import route_for
 from cordboard.contract.events import CallAlerting, SessionStarted
 from cordboard.contract.release import Release
@@ -14,15 +17,29 @@ from cordboard.sip.uri import Address
 from .effects import Log, RetainRelease, SessionBegan
 from .inbound import describe
 from .objects import visible
+from .planes import Plane
 from .services import Services
 from .session import Session
 
 UNKNOWN_LOG_INTERVAL = 10.0
 """Seconds between two log lines about calls from addresses of no trunk (DESIGN §6: rate-limited)."""
 
+StartProblem = Literal["unknown_scenario", "not_startable", "full", "no_plane", "draining"]
+
+
+class StartRefused(Exception):
+    """A session that is not started."""
+
+    def __init__(self, problem: StartProblem, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = problem
+        """What kind of reason."""
+        self.detail = detail
+        """Text for whoever asked."""
+
 
 class Intake:
-    """Lets calls in."""
+    """Lets calls in, and sessions begin."""
 
     def __init__(self, services: Services, sessions: dict[str, Session], release: Release) -> None:
         self._services = services
@@ -30,6 +47,8 @@ class Intake:
         self._sessions = sessions
         self.release = release
         """What new sessions take."""
+        self.draining = False
+        """No session begins any more."""
         self._told_unknown = -UNKNOWN_LOG_INTERVAL
         self._unknown = 0
 
@@ -70,27 +89,65 @@ class Intake:
         except NotAcceptable as error:
             return 488, str(error)
         self._services.planes.port(plane.index)  # it is taken only now: a refused call costs no port
-        session = Session(
-            self._services, scenario=route.scenario, release=self.release, plane=plane.index, now=now, route=route
-        )
+        session = self._new(route.scenario, plane, now, route=route, facts={"from": event.caller, "to": event.callee})
         session.figures["route"] = route.to
+        session.note("sip", f"call from {event.caller} to {event.callee}", {"source": f"{event.source[0]}"}, now)
+        session.legs.inbound.incoming(event, local, described, trunk.name if trunk is not None else None, now)
+        self._begin(session, event, now)
+        return None
+
+    def start(self, scenario: str, custom_data: Mapping[str, Any], now: float) -> Session:
+        """A session without a call: its handler of session.started dials. Raises StartRefused."""
+        release, limits = self.release, self._config.limits
+        if scenario not in release.scenarios():
+            there = ", ".join(sorted(release.scenarios())) or "none"
+            raise StartRefused("unknown_scenario", f"no function is of scenario {scenario!r}; scenarios there: {there}")
+        if release.route(scenario, "session.started", None) is None:
+            detail = f"{scenario!r} does not listen to session.started (AppEvents.Started): nothing would be dialled"
+            raise StartRefused("not_startable", detail)
+        if self.draining:
+            raise StartRefused("draining", "the edge is stopping")
+        if len(self._sessions) >= limits.max_calls:
+            raise StartRefused("full", f"[limits].max_calls = {limits.max_calls}")
+        plane = self._services.planes.choose()
+        if plane is None:
+            raise StartRefused("no_plane", "no media plane is ready")
+        session = self._new(scenario, plane, now, custom_data=custom_data)
+        session.post("session.started", SessionStarted(session.control_url, custom_data), now)
+        session.next_turn(now)
+        return session
+
+    def _new(
+        self,
+        scenario: str,
+        plane: Plane,
+        now: float,
+        *,
+        route: Route | None = None,
+        custom_data: Mapping[str, Any] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Session:
+        session = Session(
+            self._services,
+            scenario=scenario,
+            release=self.release,
+            plane=plane.index,
+            now=now,
+            custom_data=custom_data,
+            route=route,
+        )
         plane.sessions.add(session.id)
         self._sessions[session.id] = session
-        facts = {
-            "scenario": route.scenario,
-            "from": event.caller,
-            "to": event.callee,
+        told = {
+            "scenario": scenario,
             "started_at": session.started_text,
             "release": self.release.id,
             "plane": plane.index,
             "monotonic": now,
         }
         self._services.emit(RetainRelease(self.release.id))
-        self._services.emit(SessionBegan(session.id, facts))
-        session.note("sip", f"call from {event.caller} to {event.callee}", {"source": f"{event.source[0]}"}, now)
-        session.legs.inbound.incoming(event, local, described, trunk.name if trunk is not None else None, now)
-        self._begin(session, event, now)
-        return None
+        self._services.emit(SessionBegan(session.id, {**told, **(facts or {})}))
+        return session
 
     def _begin(self, session: Session, event: sip.IncomingInvite, now: float) -> None:
         session.post("session.started", SessionStarted(session.control_url), now)

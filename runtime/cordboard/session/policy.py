@@ -13,8 +13,9 @@ _DEFAULT: dict[str, Policy] = {
 }
 
 
-def policy_for(type_: str, chosen: str | None) -> Policy:
-    """The policy of an event; `chosen` is the scenario's, `terminate | ignore | fallback`.
+def policy_for(type_: str, chosen: str | None, *, without_call: bool = False) -> Policy:
+    """The policy of an event; `chosen` is the scenario's, `terminate | ignore | fallback`. `without_call`: the session
+    has no leg yet, so that a failed session.started leaves nothing that could go on.
 
     An http.request never ends a call. Static fallbacks are not built: `fallback` hangs up, as `terminate` does.
     """
@@ -25,5 +26,7 @@ def policy_for(type_: str, chosen: str | None) -> Policy:
     if chosen == "ignore":
         return "ignore"
     if chosen in ("terminate", "fallback"):
+        return "terminate"
+    if type_ == "session.started" and without_call:
         return "terminate"
     return _DEFAULT.get(type_, "ignore")

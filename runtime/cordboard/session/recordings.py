@@ -68,6 +68,8 @@ class Recordings:
         self._recordings[args.name] = recording
         if self._is_announced(leg):
             self._announce(recording, leg, now)
+        elif leg.awaits_agent:
+            self._begin_at_the_answer(recording, leg, now)
         else:
             self._begin(recording)
         step.done({"name": args.name})
@@ -75,20 +77,30 @@ class Recordings:
     def pause(self, step: Step, args: commands.RecordPause, now: float) -> None:
         """record.pause; one that is over records nothing anyway."""
         recording = self._named(step)
-        if recording is not None and not recording.over and recording.paused is None:
-            recording.paused = args.reason
-            if recording.begun:
-                self._session.send_plane(link.RecordPause(recording.unit, args.reason))
+        if recording is not None:
+            self.silence(recording, args.reason)
         step.done()
 
     def resume(self, step: Step, args: commands.RecordResume, now: float) -> None:
         """record.resume."""
         recording = self._named(step)
-        if recording is not None and not recording.over and recording.paused is not None:
+        if recording is not None:
+            self.unsilence(recording)
+        step.done()
+
+    def silence(self, recording: Recording, reason: str) -> None:
+        """Record silence from now on; one that is paused already goes on so."""
+        if not recording.over and recording.paused is None:
+            recording.paused = reason
+            if recording.begun:
+                self._session.send_plane(link.RecordPause(recording.unit, reason))
+
+    def unsilence(self, recording: Recording) -> None:
+        """Record sound again."""
+        if not recording.over and recording.paused is not None:
             recording.paused = None
             if recording.begun:
                 self._session.send_plane(link.RecordResume(recording.unit))
-        step.done()
 
     def stop(self, step: Step, args: commands.RecordStop, now: float) -> None:
         """record.stop."""
@@ -96,7 +108,7 @@ class Recordings:
         if recording is not None and recording.begun and not recording.over:
             self._session.send_plane(link.RecordEnd(recording.unit))
         elif recording is not None:
-            self._fail(recording, "it was stopped before its announcement was heard", now)
+            self._fail(recording, "it was stopped before it began", now)
         step.done()
 
     def _named(self, step: Step) -> Recording | None:
@@ -136,6 +148,14 @@ class Recordings:
 
         session.legs.when_over(leg, lambda at: self._fail(recording, "the call ended before its announcement", at))
         session.legs.when_answered(leg, answered, now)
+
+    def _begin_at_the_answer(self, recording: Recording, leg: Leg, now: float) -> None:
+        def answered(at: float) -> None:
+            if not recording.over:
+                self._begin(recording)
+
+        self._session.legs.when_over(leg, lambda at: self._fail(recording, "the call was not answered", at))
+        self._session.legs.when_answered(leg, answered, now)
 
     def _begin(self, recording: Recording) -> None:
         recording.begun = True

@@ -281,7 +281,7 @@ class Turns:
         assert turn is not None
         wanted = session.wanted_by(turn.event.type, turn.event.target, turn.event.data)
         chosen = session.release.policy(session.scenario, turn.event.type, wanted)
-        policy = policy_for(turn.event.type, chosen)
+        policy = policy_for(turn.event.type, chosen, without_call=not session.legs.all())
         facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
         session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)
         if turn.posted.request:

@@ -249,6 +249,14 @@ class SimulatedEdge:
         self.control.receive_link(plane.index, line, self.world.now)
         self._drain()
 
+    def start_session(self, scenario: str, custom_data: Mapping[str, Any]) -> str:
+        """A session without a call, as the API starts it; its id. Raises StartRefused."""
+        assert self.control is not None
+        try:
+            return str(self.control.operate(lambda asked: asked.start(scenario, custom_data), self.world.now)["id"])
+        finally:
+            self._drain()
+
     def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> str:
         """A request to /control/ + path; its answer will stand in `replies` under the name returned."""
         assert self.control is not None

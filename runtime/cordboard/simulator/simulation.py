@@ -13,7 +13,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from cordboard.config.load import load
 from cordboard.config.model import Config, Dial, Outbound, Route, Trunk
@@ -120,6 +120,12 @@ class Simulation:
         phone = self.exchange.call(callerid, to, headers)
         self.world.settle()
         return phone
+
+    def start(self, scenario: str, custom_data: Mapping[str, Any]) -> SimulatedSession:
+        """Start a session without a call, and let everything happen that happens now. Raises StartRefused."""
+        id_ = self.edge.start_session(scenario, custom_data)
+        self.world.settle()
+        return self.edge.sessions[id_]
 
     def session_of(self, phone: Phone) -> SimulatedSession:
         """The session that a phone's call belongs to. LookupError when it has none."""

@@ -34,8 +34,9 @@ class Edge:
         return Leg(self.simulation, phone)
 
     def start(self, scenario: str, **custom_data: Any) -> SessionView:
-        """Not built: raises NotInSimulator."""
-        raise NotInSimulator("sessions that the API starts are not built yet")
+        """A session without a call, as POST /v1/sessions starts it. StartRefused for a scenario that is not there, or
+        does not listen to AppEvents.Started."""
+        return SessionView(self.simulation.start(scenario, custom_data))
 
     def dialed(self, number: str) -> Leg:
         """The newest call that the edge made to a number. NoSuchCall where there is none."""

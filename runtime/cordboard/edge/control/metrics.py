@@ -27,7 +27,8 @@ from cordboard.contract.records import CallEnded, TimelineEntry
 from cordboard.contract.webhooks import WEBHOOKS
 from cordboard.session.effects import Invoke
 
-OWN_OBJECTS: Final = frozenset({"caller", "agent", "edge", "plane", "control", "limit", "handler", "media"})
+OWN_OBJECTS: Final = frozenset({"caller", "agent", "edge", "plane", "control", "limit", "handler", "media",
+                                     "operator"})  # fmt: skip
 """Objects of a cause (DESIGN §6) that the edge names itself; every other is a leg that a handler named."""
 DIAL_REASONS: Final[Mapping[object, str]] = {
     400: "invalid",
