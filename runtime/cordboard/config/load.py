@@ -164,7 +164,10 @@ class _Reader:
                 timelines=self._take("retention.timelines", values.retention, "30d"),
                 records=self._take("retention.records", values.retention, "365d"),
             ),
-            privacy=Privacy(self._take("privacy.transcripts", values.boolean, True)),
+            privacy=Privacy(
+                transcripts=self._take("privacy.transcripts", values.boolean, True),
+                journal=self._take("privacy.journal", values.boolean, True),
+            ),
             limits=Limits(
                 max_calls=self._take("limits.max_calls", values.whole(1, 100_000), 200),
                 max_duration=self._take("limits.max_duration", values.duration(1, DAY), "4h"),

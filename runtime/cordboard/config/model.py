@@ -281,7 +281,8 @@ class Retention:
     transcripts: float | None
     """What was said."""
     timelines: float | None
-    """What happened, SIP messages, handlers' logs; what was said goes from it when the transcript goes."""
+    """What happened, SIP messages, handlers' logs; what was said goes from it when the transcript goes. The journal
+    goes with whichever of the two goes first."""
     records: float | None
     """Who, when, why: the call's folder as a whole. Not shorter than any of the others."""
 
@@ -292,6 +293,8 @@ class Privacy:
 
     transcripts: bool
     """Whether what is said is written down."""
+    journal: bool
+    """Whether what handlers were told and answered is written down, for replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +380,11 @@ class Config:
     def transcribes(self) -> bool:
         """Whether anything of what is said is written down."""
         return self.privacy.transcripts and self.retention.transcripts != 0.0
+
+    @property
+    def journals(self) -> bool:
+        """Whether journals are written: one that nothing keeps beyond the call is not."""
+        return self.privacy.journal and self.retention.timelines != 0.0
 
     def trunk(self, name: str) -> Trunk:
         """The trunk of that name. Raises KeyError; `load` has checked the names in routes and [[outbound]]."""

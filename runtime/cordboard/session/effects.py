@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from cordboard.contract.commands import Sound
+from cordboard.contract.journal import JournalLine
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 
@@ -131,6 +132,16 @@ class WriteTimeline:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteJournal:
+    """Append to a session's journal, before anything else leaves."""
+
+    session: str
+    """Session id."""
+    line: JournalLine
+    """Already redacted."""
+
+
+@dataclass(frozen=True, slots=True)
 class WriteTranscript:
     """Append an utterance to a session's transcript."""
 
@@ -201,6 +212,7 @@ Effect: TypeAlias = (
     | DropDialog
     | Fetch
     | WriteTimeline
+    | WriteJournal
     | WriteTranscript
     | RetainRelease
     | ReleaseDone

@@ -26,6 +26,7 @@ from .effects import Fetch, ReplyHttp, WriteTimeline, WriteTranscript
 from .ending import Ending
 from .executor import Executor
 from .gathering import Gathering
+from .journal import SessionJournal
 from .legs import Legs
 from .players import Players
 from .recordings import Recordings
@@ -89,6 +90,7 @@ class Session:
         self.players = Players(self)
         self.speaking = Speaking(self)
         self.transcript = Transcript(now)
+        self.journal = SessionJournal(self)
         self.turns = Turns(self)
         self.ending = Ending(self)
         self.executor = Executor(self)
@@ -135,8 +137,12 @@ class Session:
         self.note("event", f"{type_}:{target}" if target else type_, shown, now)
         if type_ in self._log_only:
             self.note("log", f"{type_}", {"level": "INFO", **shown}, now)
+            self.journal.unheard(type_, target, fields)
             return False
-        if self.ending.terminating or not self.listens(type_, target, fields):
+        if self.ending.terminating:
+            return False
+        if not self.listens(type_, target, fields):
+            self.journal.unheard(type_, target, fields)
             return False
         if len(self._mailbox) >= MAX_MAILBOX and type_ not in ALWAYS_TAKEN:
             self.note("log", "mailbox full, event dropped", {"type": type_}, now)
@@ -144,7 +150,7 @@ class Session:
         self._seq += 1
         event = Event(f"{self.id}:{self._seq}", self._seq, type_, self.services.clock.text(now), target, fields)
         moment = now if at is None else at
-        self._mailbox.append(Posted(event, moment, cause or "handler.terminate", request))
+        self._mailbox.append(Posted(event, moment, cause or "handler.terminate", request, noted))
         self.next_turn(now)
         return True
 
@@ -155,6 +161,7 @@ class Session:
         self.note("event", type_, dict(fields), now)
         found = self.release.route(self.scenario, type_, None)
         if found is None:
+            self.journal.unheard(type_, None, fields)
             return
         self._seq += 1
         event = Event(f"{self.id}:{self._seq}", self._seq, type_, self.services.clock.text(now), None, fields)

@@ -45,6 +45,7 @@ class Redactor:
     def __init__(self, *secrets: str) -> None:
         self._secrets = [secret for secret in secrets if secret]
         self._digits: re.Pattern[str] | None = None
+        self._all_digits: re.Pattern[str] | None = None
 
     def add(self, secret: str) -> None:
         """Another text that must never be written."""
@@ -53,22 +54,45 @@ class Redactor:
 
     def add_digits(self, digits: str) -> None:
         """Digits that must not be written where they stand by themselves, not as a part of a longer number."""
+        if digits:
+            self._all_digits = _alternative(self._all_digits, digits)
         if len(digits) >= MIN_DIGITS:
-            known = f"{self._digits.pattern}|" if self._digits is not None else ""
-            self._digits = re.compile(rf"{known}(?<!\d){re.escape(digits)}(?!\d)")
+            self._digits = _alternative(self._digits, digits)
+
+    @property
+    def has_digits(self) -> bool:
+        """Digits were gathered in secret."""
+        return self._all_digits is not None
+
+    def whole(self, value: Any) -> Any:
+        """A JSON value without secrets, nothing cut off: for the journal. Secret digits are masked however few they
+        are, for a handler's state may hold nothing else; what they hide with them, replay says."""
+        if isinstance(value, str):
+            return self._mask(value, self._all_digits)
+        if isinstance(value, Mapping):
+            return {self._mask(str(key), self._all_digits): self.whole(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.whole(item) for item in value]
+        if type(value) is int and self._all_digits is not None and self._all_digits.fullmatch(str(value)):
+            return "***"
+        return value
 
     def text(self, text: str) -> str:
         """A text without secrets, credentials and media keys, cut to MAX_TEXT."""
+        text = self._mask(text, self._digits)
+        return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+
+    def _mask(self, text: str, digits: re.Pattern[str] | None) -> str:
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, "***")
-        if self._digits is not None:
-            text = self._digits.sub("***", text)
+        if digits is not None:
+            text = digits.sub("***", text)
         if "uthoriz" in text or "uthenticate" in text:
             text = _CREDENTIALS.sub(r"\1: ***", text)
         if "a=crypto" in text:
             text = _CRYPTO.sub(r"\1 ***", text)
-        return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+        return text
 
     def value(self, value: Any) -> Any:
         """The same for every text in a JSON value."""
@@ -81,6 +105,11 @@ class Redactor:
         if type(value) is int and self._digits is not None and self._digits.fullmatch(str(value)):
             return "***"
         return value
+
+
+def _alternative(known: re.Pattern[str] | None, digits: str) -> re.Pattern[str]:
+    before = f"{known.pattern}|" if known is not None else ""
+    return re.compile(rf"{before}(?<!\d){re.escape(digits)}(?!\d)")
 
 
 class Timeline:

@@ -59,6 +59,8 @@ class Posted:
     """What an end that its handler commands would be put down to."""
     request: str = ""
     """Token of the HTTP request that waits for its reply."""
+    noted: Mapping[str, Any] | None = None
+    """What may be written in place of the event's data."""
 
 
 @dataclass(slots=True)
@@ -134,6 +136,7 @@ class Turns:
         for entry in answer.journal:
             if entry.type == "secret.reveal" and entry.target is not None:
                 self._session.redact_secret(entry.target)
+        self._session.journal.answered(answer)
         self._log(turn, answer, now)
         if answer.status == "failed":
             assert answer.error is not None
@@ -214,6 +217,7 @@ class Turns:
         if size > MAX_REQUEST:
             self._fail("too_large", f"the invocation has {size} bytes, more than {MAX_REQUEST}", now)
             return
+        session.journal.sent(invocation, turn.function, turn.posted.noted)
         token, timeout = turn.token, turn.route.timeout
         message = f"no answer after {timeout:g} s, and no word of the functions' host"
         self._limit(turn, now + timeout + HOST_GRACE, lambda at: self.lost(token, "timeout", message, at))
@@ -284,6 +288,7 @@ class Turns:
         policy = policy_for(turn.event.type, chosen, without_call=not session.legs.all())
         facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
         session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)
+        session.journal.failed(turn.event, kind, policy)
         if turn.posted.request:
             bad = {"bad_request": 400, "not_found": 404}.get(kind, 500)
             text = message if bad == 400 else "the handler failed"
