@@ -13,7 +13,8 @@ from cordboard.session.timeline import MAX_ENTRIES, MAX_TEXT, Redactor
 from .session_bench import API_KEY, Answer, Bench, Round, with_agent
 
 LITERAL = "key-that-a-handler-typed-in"
-WRITTEN = (out.WriteTimeline, out.WriteTranscript, out.Log, out.KeepDialog, out.SessionBegan, out.SessionEnded)
+WRITTEN = (out.WriteTimeline, out.WriteJournal, out.WriteTranscript, out.Log, out.KeepDialog, out.SessionBegan,
+           out.SessionEnded)  # fmt: skip
 
 
 def texts(effect: Any) -> str:

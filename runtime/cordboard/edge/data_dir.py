@@ -1,6 +1,6 @@
 """Where things stand in `edge.data_dir`; the one home of its layout.
 
-calls/<session>/   facts.json timeline.jsonl timeline.json record.json transcript.jsonl transcript.txt *.wav
+calls/<session>/   facts.json timeline.jsonl timeline.json journal.jsonl record.json transcript.jsonl transcript.txt *.wav
 calls.sqlite       a list of the calls, made anew from their folders where it is lost
 audit.jsonl        what was erased by hand, and when
 dialogs/           one file per live SIP dialog, for the next life
@@ -23,6 +23,10 @@ from cordboard.edge.atomic import private_directory
 
 RAW_SUFFIX: Final = ".raw.wav"
 """Ending of a recording that is still being written, or waits for the finisher."""
+
+
+JOURNAL: Final = "journal.jsonl"
+"""What the handlers of a call were told and answered."""
 
 
 class EdgeRuns(OSError):

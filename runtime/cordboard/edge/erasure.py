@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cordboard.contract.transcript import WORDS
 from cordboard.edge.atomic import FILE_MODE, write_atomic, write_json
-from cordboard.edge.data_dir import DataDir
+from cordboard.edge.data_dir import JOURNAL, DataDir
 
 RECORD: Final = "record.json"
 FACTS: Final = "facts.json"
@@ -32,9 +32,9 @@ def erase_recordings(data: DataDir, session: str, at: datetime) -> None:
 
 
 def erase_transcript(data: DataDir, session: str, at: datetime) -> None:
-    """What was said, in the timeline too. Raises OSError."""
+    """What was said, in the timeline too, and with the journal all that handlers made of it. Raises OSError."""
     folder = data.calls / session
-    for path in folder.glob("transcript.*"):
+    for path in (*folder.glob("transcript.*"), folder / JOURNAL):
         path.unlink(missing_ok=True)
     for path in folder.glob("timeline.*"):
         _strip(path)
@@ -42,9 +42,9 @@ def erase_transcript(data: DataDir, session: str, at: datetime) -> None:
 
 
 def erase_timeline(data: DataDir, session: str, at: datetime) -> None:
-    """What happened. Raises OSError."""
+    """What happened, and what handlers made of it. Raises OSError."""
     folder = data.calls / session
-    for path in folder.glob("timeline.*"):
+    for path in (*folder.glob("timeline.*"), folder / JOURNAL):
         path.unlink(missing_ok=True)
     _mark(folder, {"timelines": _text(at)})
 

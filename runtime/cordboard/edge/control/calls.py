@@ -1,4 +1,4 @@
-"""The folder of each call: facts, timeline, transcript, record, and its recordings on their way to the finisher.
+"""The folder of each call: facts, timeline, journal, transcript, record, and recordings on their way to the finisher.
 
 While a call lives its timeline grows line by line (`timeline.jsonl`); at its end `timeline.json`, then `record.json`
 appear whole, then its recordings go to the finisher: who sees a record finds the timeline too. A thread writes them,
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from cordboard.contract.codec import encode
+from cordboard.contract.journal import JournalLine
 from cordboard.contract.records import CallEnded, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 from cordboard.edge.atomic import FILE_MODE, private_directory, write_atomic, write_json
+from cordboard.edge.control.journal import JournalFiles
 from cordboard.edge.data_dir import RAW_SUFFIX, DataDir
 
 _SESSION: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -39,6 +41,7 @@ class CallFiles:
         self._open: dict[tuple[str, str], int] = {}
         self._failed: set[str] = set()
         self._own: set[str] = set()
+        self._journals = JournalFiles(self._folder, self._complain)
         self._thread = ThreadPoolExecutor(1, "call-files")
 
     def began(self, session: str, facts: Mapping[str, Any]) -> None:
@@ -55,6 +58,10 @@ class CallFiles:
         line = json.dumps(encode(entry), ensure_ascii=False, separators=(",", ":"))
         self._append(session, "timeline.jsonl", line)
 
+    def journal(self, session: str, line: JournalLine) -> None:
+        """Append a line to `journal.jsonl`."""
+        self._journals.write(session, line)
+
     def transcript(self, session: str, entry: TranscriptEntry, text: str) -> None:
         """Append an utterance to `transcript.jsonl`, and as a line for people to `transcript.txt`."""
         self._append(session, "transcript.jsonl", json.dumps(encode(entry), ensure_ascii=False, separators=(",", ":")))
@@ -70,6 +77,7 @@ class CallFiles:
             handle = self._open.pop((session, name), None)
             if handle is not None:
                 os.close(handle)
+        self._journals.ended(session)
         if session in self._own or not (self._data.calls / session / "facts.json").exists():
             damaged = session in self._failed
             self._own.discard(session)
@@ -118,6 +126,7 @@ class CallFiles:
         for handle in self._open.values():
             os.close(handle)
         self._open.clear()
+        self._journals.close()
 
     def _append(self, session: str, name: str, line: str) -> None:
         try:

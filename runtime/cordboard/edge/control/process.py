@@ -37,6 +37,7 @@ from cordboard.session.effects import (
     SendSip,
     SessionBegan,
     SessionEnded,
+    WriteJournal,
     WriteTimeline,
     WriteTranscript,
 )
@@ -287,6 +288,8 @@ class ControlProcess:
             case WriteTimeline(session, entry):
                 around.metrics.timeline(session, entry)
                 around.calls.timeline(session, entry)
+            case WriteJournal(session, line):
+                around.calls.journal(session, line)
             case WriteTranscript(session, entry, text):
                 around.calls.transcript(session, entry, text)
             case RetainRelease(release):
