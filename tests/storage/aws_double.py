@@ -44,6 +44,18 @@ def make_table() -> str:
     return name
 
 
+def make_claims_table() -> str:
+    """A new table of claims, as template.yaml declares it; its name."""
+    name = f"cordboard-claims-{next(_numbers)}"
+    boto3.client("dynamodb").create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
 def new_path() -> str:
     """A path of parameters that nobody has used."""
     return f"/cordboard/test{next(_numbers)}"

@@ -3,13 +3,18 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import botocore.client
 import pytest
 
 from cordboard.storage import claims as claims_room
 from cordboard.storage.claims import Claim, Claims, MemoryClaims
+from cordboard.storage.dynamodb_claims import DynamoClaims
 from cordboard.storage.interface import KeyInvalid, KeyTooLong, StorageUnavailable
 from cordboard.storage.sqlite_claims import PURGE_ROWS, SqliteClaims
+
+from .aws_double import doubled, make_claims_table
 
 
 class Clock:
@@ -20,11 +25,18 @@ class Clock:
         return self.now
 
 
-Backend = Callable[[Path, Clock], SqliteClaims | MemoryClaims]
+Backend = Callable[[Path, Clock], SqliteClaims | MemoryClaims | DynamoClaims]
 BACKENDS: dict[str, Backend] = {
     "sqlite": lambda folder, clock: SqliteClaims(folder / "claims.sqlite", clock, busy_timeout=10),
     "memory": lambda folder, clock: MemoryClaims(clock),
+    "dynamodb": lambda folder, clock: DynamoClaims(make_claims_table(), clock),
 }
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[None]:
+    with doubled():
+        yield
 
 
 @pytest.fixture
@@ -34,6 +46,8 @@ def clock() -> Clock:
 
 @pytest.fixture(params=BACKENDS)
 def claims(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Claims]:
+    if request.param == "dynamodb":
+        request.getfixturevalue("aws")
     opened = BACKENDS[request.param](tmp_path, clock)
     yield opened
     opened.close()
@@ -126,3 +140,30 @@ def test_claims_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch, clock: Cl
         taken(claims, key)
     assert claims.take("c", 1) == "busy"
     taken(claims, "a")
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_write_whose_answer_was_lost_is_repeated_and_still_counts(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    real: Any = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def lost(client: Any, operation: str, arguments: Any) -> Any:
+        real(client, operation, arguments)
+        return real(client, operation, arguments)  # as the SDK does when no answer comes
+
+    with DynamoClaims(make_claims_table(), clock) as claims:
+        monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", lost)
+        claim = taken(claims)
+        assert claims.take("k", 10) == "busy"
+        assert claims.finish(claim, 60)
+        assert claims.take("k", 10) == "done"
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_table_that_is_not_there_is_named(clock: Clock) -> None:
+    with DynamoClaims("cordboard-none", clock) as claims:
+        with pytest.raises(StorageUnavailable, match=r"table cordboard-none: ResourceNotFoundException"):
+            claims.take("k", 1)
+    with pytest.raises(StorageUnavailable, match="closed"):
+        claims.take("k", 1)

@@ -3,16 +3,18 @@
 import atexit
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from cordboard.storage.addresses import open_claims, open_secrets, open_storage
 from cordboard.storage.claims import Claims
-from cordboard.storage.interface import ApplicationStorage, Secrets, StorageUnavailable
+from cordboard.storage.interface import ApplicationStorage, KeyInvalid, Secrets, StorageUnavailable
 
 STORAGE_VARIABLE = "CORDBOARD_STORAGE"
 SECRETS_VARIABLE = "CORDBOARD_SECRETS"
 CLAIMS_VARIABLE = "CORDBOARD_CLAIMS"
-"""`sqlite:/path` each; what a worker process finds its stores by."""
+"""Addresses of stores (`storage.addresses`), by which a worker or a function on Lambda finds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +45,26 @@ def bound_stores() -> Stores:
 
 
 def _from_environment() -> Stores:
-    from cordboard.storage.secrets import SecretStore  # sqlite3 costs a cold start; only who has a store pays
-    from cordboard.storage.sqlite import SqliteStorage
-    from cordboard.storage.sqlite_claims import SqliteClaims
-
-    secrets_path, storage_path, claims_path = map(_path, (SECRETS_VARIABLE, STORAGE_VARIABLE, CLAIMS_VARIABLE))
-    secrets = None if secrets_path is None else SecretStore(secrets_path)
-    if secrets is not None:
+    secrets = claims = storage = None
+    if address := os.environ.get(SECRETS_VARIABLE):
+        with _named(SECRETS_VARIABLE):
+            secrets = open_secrets(address, time.time)
         atexit.register(secrets.close)
-    claims = None if claims_path is None else SqliteClaims(claims_path, time.time)
-    if claims is not None:
+    if address := os.environ.get(CLAIMS_VARIABLE):
+        with _named(CLAIMS_VARIABLE):
+            claims = open_claims(address, time.time)
         atexit.register(claims.close)
-    if storage_path is None:
-        return Stores(None, secrets, claims)
-    is_secret = secrets.is_secret if secrets is not None else (lambda name: False)
-    storage = SqliteStorage(storage_path, time.time, is_secret=is_secret)
-    atexit.register(storage.close)
+    if address := os.environ.get(STORAGE_VARIABLE):
+        is_secret = secrets.is_secret if secrets is not None else (lambda name: False)
+        with _named(STORAGE_VARIABLE):
+            storage = open_storage(address, time.time, is_secret=is_secret)
+        atexit.register(storage.close)
     return Stores(storage, secrets, claims)
 
 
-def _path(variable: str) -> Path | None:
-    text = os.environ.get(variable, "")
-    if not text:
-        return None
-    kind, _, path = text.partition(":")
-    if kind != "sqlite" or not path:
-        raise StorageUnavailable(f"{variable} is {text!r}; write sqlite:/path/to/file")
-    return Path(path)
+@contextmanager
+def _named(variable: str) -> Iterator[None]:
+    try:
+        yield
+    except (StorageUnavailable, KeyInvalid) as error:
+        raise StorageUnavailable(f"{variable}: {error}") from None
