@@ -50,10 +50,12 @@ def test_each_kind_keeps_what_it_is_given(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_region_in_the_address_counts() -> None:
-    table = make_table()
-    with open_storage(f"dynamodb:{table}@us-east-1", time.time, is_secret=lambda name: False) as elsewhere:
-        with pytest.raises(StorageUnavailable, match="ResourceNotFoundException"):
-            elsewhere.get("k")
+    address = f"dynamodb:{make_table()}@us-east-1"
+    with (
+        open_storage(address, time.time, is_secret=lambda name: False) as elsewhere,
+        pytest.raises(StorageUnavailable, match="ResourceNotFoundException"),
+    ):
+        elsewhere.get("k")
 
 
 @pytest.mark.parametrize(

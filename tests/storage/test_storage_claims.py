@@ -162,8 +162,9 @@ def test_a_write_whose_answer_was_lost_is_repeated_and_still_counts(
 
 @pytest.mark.usefixtures("aws")
 def test_a_table_that_is_not_there_is_named(clock: Clock) -> None:
-    with DynamoClaims("cordboard-none", clock) as claims:
-        with pytest.raises(StorageUnavailable, match=r"table cordboard-none: ResourceNotFoundException"):
-            claims.take("k", 1)
+    claims = DynamoClaims("cordboard-none", clock)
+    with pytest.raises(StorageUnavailable, match=r"table cordboard-none: ResourceNotFoundException"):
+        claims.take("k", 1)
+    claims.close()
     with pytest.raises(StorageUnavailable, match="closed"):
         claims.take("k", 1)
