@@ -1,6 +1,6 @@
 """Where things stand in `edge.data_dir`; the one home of its layout.
 
-calls/<session>/   facts.json timeline.jsonl timeline.json journal.jsonl record.json transcript.jsonl transcript.txt *.wav
+calls/<session>/   facts.json timeline.jsonl timeline.json journal.jsonl record.json transcript.{jsonl,txt} *.wav
 calls.sqlite       a list of the calls, made anew from their folders where it is lost
 audit.jsonl        what was erased by hand, and when
 dialogs/           one file per live SIP dialog, for the next life

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cordboard.config.model import Config
-from cordboard.contract.journal import JournalLine
+from cordboard.contract.journal import write_line
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 from cordboard.hosts.errors import FunctionError, FunctionTimeout
@@ -56,7 +56,8 @@ class SimulatedSession:
     state: dict[str, Any] = field(default_factory=dict)
     """session.state after the last event."""
     timeline: list[TimelineEntry] = field(default_factory=list)
-    journal: list[JournalLine] = field(default_factory=list)
+    journal: bytearray = field(default_factory=bytearray)
+    """As the file of a real edge."""
     transcript: list[str] = field(default_factory=list)
     utterances: list[TranscriptEntry] = field(default_factory=list)
     ended: list[CallEnded] = field(default_factory=list)
@@ -320,8 +321,8 @@ class SimulatedEdge:
             case effects.WriteTimeline(session, entry):
                 self.sessions[session].timeline.append(entry)
                 world.record("timeline", repr(entry).encode())
-            case effects.WriteJournal(session, line):
-                self.sessions[session].journal.append(line)
+            case effects.WriteJournal(session, journalled):
+                self.sessions[session].journal += write_line(journalled)
             case effects.WriteTranscript(session, entry, text):
                 self.sessions[session].utterances.append(entry)
                 self.sessions[session].transcript.append(text)
