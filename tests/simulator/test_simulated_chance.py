@@ -49,7 +49,8 @@ def die(sim: Simulation, chance: random.Random) -> None:
         case 2:
             sim.edge.restart_control(after=chance.choice((0.2, 3.0, 15.0)))
         case 3:
-            sim.edge.fail_next = [chance.choice(("crashed", "timeout", "raised")) for _ in range(chance.randint(1, 3))]
+            for nth in range(1, chance.randint(2, 4)):
+                sim.faults.next(chance.choice(("function crashed", "answer lost", "answer late")), nth=nth)
         case _:
             sim.edge.disk_full = True
 

@@ -324,7 +324,7 @@ def test_a_handler_that_is_stuck_is_tried_twice_and_the_call_refused(odd: Simula
     assert caller.state == "calling"
     odd.world.advance(2.0)
     assert (caller.state, caller.code) == ("ended", 480)
-    assert [invoke.payload["attempt"] for invoke in odd.edge.invocations] == [1, 2]
+    assert [invoke.payload["attempt"] for invoke in odd.edge.rounds.invocations] == [1, 2]
     assert record_of(odd, caller).cause == "handler.failed"
 
 
@@ -344,10 +344,11 @@ def test_a_call_that_nobody_answers_rings_for_a_minute(odd: Simulation) -> None:
     assert record_of(odd, caller).cause == "limit.no_answer"
 
 
-@pytest.mark.parametrize("kind", ["timeout", "crashed"])
+@pytest.mark.parametrize("kind", ["function crashed", "answer lost", "answer late"])
 def test_a_lost_round_is_tried_once_more(sim: Simulation, kind: str) -> None:
-    sim.edge.fail_next = [kind]
+    sim.faults.next(kind, "call.alerting")
     caller = sim.call(CALLER, NUMBER)
+    sim.world.advance(6.0)  # a late answer comes after its limit of five seconds, and is dropped
     assert caller.state == "answered"
     assert agent_of(sim, caller).connected
     caller.hangup()
@@ -356,7 +357,8 @@ def test_a_lost_round_is_tried_once_more(sim: Simulation, kind: str) -> None:
 
 def test_a_control_request_whose_round_is_lost_twice_is_500_and_the_call_goes_on(sim: Simulation) -> None:
     caller = sim.call(CALLER, NUMBER)
-    sim.edge.fail_next = ["crashed", "crashed"]
+    sim.faults.next("function crashed", "http.request")
+    sim.faults.next("function crashed", "http.request", nth=2)
     assert control(sim, caller, {"action": "end_call"}).status == 500
     assert caller.state == "answered"
     caller.hangup()

@@ -1,8 +1,8 @@
-"""The simulated Line service: the server's side of every agent socket, as bytes, scripted by the test.
+"""The simulated agents' service: the server's side of every agent socket, as bytes, scripted by the test.
 
-Follows reference cartesia-protocols §1 on the wire (upgrade, start, ack, media both ways, clear, dtmf, custom, turns,
-close). Written with websockets' sans-I/O server, apart from the client's side that it is a check on. Leaves out
-authentication beyond seeing a bearer token, delivery pacing (all is as_available) and the Managed wire.
+Follows reference cartesia-protocols §1 and §2 (upgrade, start, ack, media both ways, clear, dtmf, custom, turns, client
+tools, close); `agent_wires` has the words of both. Written with websockets' sans-I/O server, apart from the client's
+side that it is a check on. Leaves out authentication beyond seeing a key, and delivery pacing (all is as_available).
 """
 
 import base64
@@ -19,6 +19,8 @@ from websockets.server import ServerProtocol
 
 from cordboard.media.chain import L16_16000, PCMU_8000, build_chain
 
+from .agent_wires import LineWire, Wire, wire_of
+from .faults import LATE_ACK, Faults
 from .speech_service import SimulatedSonic
 from .voices import Utterance, Voices, tone, tone_ulaw, tones_in
 from .world import World
@@ -61,15 +63,19 @@ class Peer(Protocol):
 class SimulatedAgent:
     """One socket."""
 
-    def __init__(self, unit: str, world: World, voices: Voices, manners: Manners, to_plane: ToPlane) -> None:
+    def __init__(
+        self, unit: str, world: World, voices: Voices, manners: Manners, faults: Faults, to_plane: ToPlane
+    ) -> None:
         self.unit = unit
         self.session, _, self.name = unit.partition("/")
         self._world = world
         self._voices = voices
         self._manners = manners
+        self._faults = faults
         self._to_plane = to_plane
         self._server = ServerProtocol(max_size=1 << 20)
-        self._stream = f"stream-{unit}"
+        self.wire: Wire = LineWire(f"stream-{unit}")
+        """As the edge asks for it."""
         self._turns = 0
         self._frames: list[bytes] = []
         self._loose = b""
@@ -78,9 +84,13 @@ class SimulatedAgent:
         self.connected = False
         """The socket is open."""
         self.started: Mapping[str, Any] = {}
-        """The `start` message; empty before."""
+        """The `start` message in the Line wire's words; empty before."""
         self.messages: list[dict[str, Any]] = []
-        """Everything received but audio."""
+        """Everything received but audio, as the wire has it."""
+        self.tool_results: dict[str, dict[str, Any]] = {}
+        """Client tool call → its result."""
+        self.dropped_by_fault = False
+        """Chance broke the connection: what its script has it say now is not said."""
         self.heard_bytes = 0
         """Bytes of caller audio received."""
         self.closed_by_us: tuple[int, str] | None = None
@@ -110,7 +120,8 @@ class SimulatedAgent:
     _gone = False
 
     def _upgrade(self, request: Request) -> None:
-        if not str(request.headers.get("Authorization", "")).startswith("Bearer "):
+        self.wire = wire_of(request, f"stream-{self.unit}")
+        if not self.wire.admits(request):
             self._server.send_response(self._server.reject(401, "no token"))
         elif self._manners.status != 101:
             self._server.send_response(self._server.reject(self._manners.status, '{"error": "refused"}'))
@@ -132,21 +143,30 @@ class SimulatedAgent:
             self._message(bytes(frame.data))
 
     def _message(self, data: bytes) -> None:
-        message = json.loads(data)
+        raw = json.loads(data)
+        message = self.wire.read(raw)
         event = message.get("event")
         if event == "media_input":
             self._hear(base64.b64decode(message["media"]["payload"]))
             return
         self._world.record(f"agent {self.unit}", data)
-        self.messages.append(message)
-        if event == "start":
+        self.messages.append(raw)
+        if event == "client_tool_result":
+            self.tool_results[message["tool_call_id"]] = message
+        elif event == "start":
             self.started = message
             self._input = message.get("config", {}).get("input_format", "mulaw_8000")
-            if self._manners.acks:
-                config = {**message.get("config", {}), "input_format": self._input}
-                self.send({"event": "ack", "stream_id": self._stream, "config": config, "agent": {}, "call_id": "c-1"})
+            if self._manners.acks and self._faults.happens("ack late", "start", self.session):
+                self._world.after(LATE_ACK, self._ack, transit=False)
+            elif self._manners.acks:
+                self._ack()
 
     _input = "mulaw_8000"
+
+    def _ack(self) -> None:
+        if self._server.state is OPEN:
+            config = {**self.started.get("config", {}), "input_format": self._input}
+            self.send({"event": "ack", "config": config, "agent": {}, "call_id": "c-1"})
 
     def _hear(self, audio: bytes) -> None:
         self.heard_bytes += len(audio)
@@ -181,14 +201,14 @@ class SimulatedAgent:
             self.send({"event": "media_output", "media": {"payload": payload}})
         self.sound_until = max(self.sound_until, self._world.now) + seconds
 
-    def begin_turn(self) -> None:
+    def begin_turn(self, role: str = "assistant") -> None:
         """turn_started."""
         self._turns += 1
-        self.send({"event": "turn_started", "turn_started": {"id": f"t{self._turns}", "role": "assistant"}})
+        self.send({"event": "turn_started", "turn_started": {"id": f"t{self._turns}", "role": role}})
 
-    def end_turn(self, text: str, *, interrupted: bool = False) -> None:
+    def end_turn(self, text: str, *, interrupted: bool = False, role: str = "assistant") -> None:
         """turn_ended."""
-        turn = {"id": f"t{self._turns}", "role": "assistant", "text": text, "was_interrupted": interrupted}
+        turn = {"id": f"t{self._turns}", "role": role, "text": text, "was_interrupted": interrupted}
         self.send({"event": "turn_ended", "turn_ended": {**turn, "tool_calls": []}})
 
     def clear(self) -> None:
@@ -205,14 +225,29 @@ class SimulatedAgent:
         self.send({"event": "custom", "metadata": dict(metadata)})
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Any message; `stream_id` is added."""
+        """Any message in the Line wire's words. ValueError for one that the wire does not have."""
+        if self.dropped_by_fault:
+            return
         if self._server.state is not OPEN:
             raise ConnectionError(f"the socket of {self.name} is not open")
-        ordered = {"event": message.get("event"), "stream_id": self._stream, **message}
-        data = json.dumps(ordered, separators=(",", ":")).encode()
+        data = json.dumps(self.wire.write(message), separators=(",", ":")).encode()
         self._world.record(f"to plane {self.unit}", data)
         self._server.send_text(data)
         self._flush()
+        event = str(message["event"])
+        if event != "media_output" and self._faults.happens("agent dropped", event, self.session):
+            self.dropped_by_fault = True
+            self.drop()
+
+    def call_tool(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """A client tool call; the id under which `tool_results` will have its result."""
+        self._tool_calls += 1
+        id_ = f"tool-{self._tool_calls}"
+        call = {"tool_call_id": id_, "tool_name": name, "parameters": dict(arguments), "expects_response": True}
+        self.send({"event": "client_tool_call", **call})
+        return id_
+
+    _tool_calls = 0
 
     def drop(self, code: int = 1006, reason: str = "") -> None:
         """Close the socket; 1006: the connection breaks without a close frame."""
@@ -250,9 +285,10 @@ class SimulatedAgent:
 class AgentService:
     """All sockets of all agents."""
 
-    def __init__(self, world: World, voices: Voices) -> None:
+    def __init__(self, world: World, voices: Voices, faults: Faults) -> None:
         self._world = world
         self._voices = voices
+        self._faults = faults
         self.manners = Manners()
         """Of sockets that open from now on."""
         self.agents: list[SimulatedAgent] = []
@@ -265,7 +301,7 @@ class AgentService:
     def connect(self, unit: str, to_plane: ToPlane) -> SimulatedAgent:
         """A connection from the edge; `to_plane` hears what comes back."""
         manners = self.manners
-        agent = SimulatedAgent(unit, self._world, self._voices, manners, to_plane)
+        agent = SimulatedAgent(unit, self._world, self._voices, manners, self._faults, to_plane)
         if manners.reachable:
             self.agents.append(agent)
             self._world.after(manners.latency, lambda: to_plane("connected", None, ""))

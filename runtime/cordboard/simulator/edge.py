@@ -4,7 +4,7 @@ What the shells do in a real edge (sockets, processes, files, HTTP servers) is d
 engines, parsers and codecs are the same. A part may die: `kill_plane`, `hang_plane`, `restart_control`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,7 +13,6 @@ from cordboard.config.model import Config
 from cordboard.contract.journal import write_line
 from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
-from cordboard.hosts.errors import FunctionError, FunctionTimeout
 from cordboard.session import effects
 from cordboard.session.engine import ControlEngine
 from cordboard.sip.dialog import DialogState
@@ -23,18 +22,19 @@ from cordboard.storage.interface import SecretNotFound
 from cordboard.storage.memory import MemorySecrets
 
 from .agent_service import AgentService
+from .agent_wires import VERSIONS, WireName, with_version
+from .faults import Fault, Faults
 from .functions import Functions
 from .network import Address, Network
 from .plane_host import PlaneHost
 from .prompts import Prompts
+from .rounds import Rounds
 from .world import Alarm, World
 
 LINK = 0.0001
 """Seconds that a line takes between control and a plane: a Unix socket."""
 PROMPT = 0.02
 """Seconds until a prompt is ready: one that stands in the cache."""
-FUNCTION = 0.002
-"""Seconds that a function takes beyond what its handler sleeps: a warm worker on the same machine."""
 RESTART = 0.5
 """Seconds until a plane that died is there again."""
 FORMER_LIFE = 2.0
@@ -63,6 +63,8 @@ class SimulatedSession:
     ended: list[CallEnded] = field(default_factory=list)
     """Its records: one, when it is over."""
     ended_at: float = 0.0
+    began: float = 0.0
+    """Virtual moment."""
     life: int = 1
     """The control that began it."""
 
@@ -90,6 +92,7 @@ class SimulatedEdge:
         *,
         host: str,
         prompts: Prompts,
+        faults: Faults,
         planes: int = 1,
         elided: bool = False,
     ) -> None:
@@ -101,6 +104,10 @@ class SimulatedEdge:
         self.functions = functions
         self.service = service
         self.prompts = prompts
+        self.wire: WireName | None = None
+        """Every agent is opened on this wire, whatever version its handler asks for."""
+        self.faults = faults
+        faults.told = self._went_wrong
         self.host = host
         self.files: dict[str, bytearray] = {}
         """Raw recordings by path."""
@@ -118,10 +125,8 @@ class SimulatedEdge:
         """Call-ID → (session, name of the leg) of calls that the edge made or answered."""
         self.retained: dict[str, int] = {}
         """Release → sessions that hold it."""
-        self.invocations: list[effects.Invoke] = []
-        """Every invocation."""
-        self.fail_next: list[str] = []
-        """Kinds of failure for the coming invocations: timeout, crashed, raised."""
+        self.rounds = Rounds(self)
+        """Invocations of functions."""
         self._secrets = secrets
         self._ports = config.sip.rtp.ports.first
         self._requests = 0
@@ -298,14 +303,15 @@ class SimulatedEdge:
                 self.network.send(data, (self.host, self.config.sip.udp.port), address, transit=True)
             case effects.SendPlane(index, line):
                 plane = self.planes[index]
-                world.after(LINK, lambda: plane.receive_link(line))
+                sent = line if self.wire is None else with_version(line, VERSIONS[self.wire])
+                world.after(LINK, lambda: plane.receive_link(sent))
             case effects.KillPlane(index, pid):
                 plane = self.planes[index]
                 if plane.pid == pid:
                     plane.kill()
                     world.after(RESTART, lambda: self._replace(plane), transit=False)
             case effects.Invoke():
-                self._invoke(effect)
+                self.rounds.invoke(effect)
             case effects.Fetch():
                 self._fetch(effect)
             case effects.PreparePrompt():
@@ -329,7 +335,13 @@ class SimulatedEdge:
             case effects.SessionBegan(session, facts):
                 plane_index = int(facts["plane"])
                 self.sessions[session] = SimulatedSession(
-                    session, facts, self._inviting, plane_index, state=self._initial_state(facts), life=self.life
+                    session,
+                    facts,
+                    self._inviting,
+                    plane_index,
+                    state=self._initial_state(facts),
+                    began=world.now,
+                    life=self.life,
                 )
                 if self._inviting:
                     self.legs[self._inviting] = (session, "caller")
@@ -343,6 +355,13 @@ class SimulatedEdge:
                 self.retained[release] -= 1
             case effects.Log():
                 self.log.append(effect)
+
+    def _went_wrong(self, fault: Fault) -> None:
+        session = self.sessions.get(fault.session)
+        if session is not None:
+            at = round(self.world.now - session.began, 4)
+            data = {"event": fault.event, "nth": fault.nth}
+            session.timeline.append(TimelineEntry(at, "fault", fault.kind, data))
 
     def _fetch(self, effect: effects.Fetch) -> None:
         """The only requests that the engine makes go to the agents' service."""
@@ -378,45 +397,8 @@ class SimulatedEdge:
             self.control.prompt_ready(effect.request, path, self.world.now)
         self._drain()
 
-    # --- functions
-
-    def _invoke(self, effect: effects.Invoke) -> None:
-        self.world.after(FUNCTION / 2, lambda: self._run(effect))
-
-    def _run(self, effect: effects.Invoke) -> None:
-        world, payload = self.world, effect.payload
-        self.invocations.append(effect)
-        session = self.sessions[str(payload["session"]["id"])]
-        session.control_url = str(payload["session"]["control_url"])
-        if self.fail_next:
-            self._report_failure(effect, self.fail_next.pop(0), "told by the test", 0.0)
-            return
-        try:
-            answer, took = self.functions.invoke(effect.function, payload, effect.timeout, world.now)
-        except FunctionTimeout as error:
-            self._report_failure(effect, "timeout", str(error), self.functions.took)
-            return
-        except FunctionError as error:
-            self._report_failure(effect, "raised", str(error), self.functions.took)
-            return
-        life = self.life
-        world.at(world.now + took + FUNCTION / 2, lambda: self._answer(life, effect, answer), transit=not took)
-
-    def _answer(self, life: int, effect: effects.Invoke, answer: Mapping[str, Any]) -> None:
-        if self.control is None or life != self.life:
-            return
-        change = answer.get("state")
-        if answer.get("status") == "done" and isinstance(change, Mapping):
-            self.sessions[str(effect.payload["session"]["id"])].state = dict(change["data"])
-        self.control.turn_answered(effect.token, answer, self.world.now)
-        self._drain()
-
-    def _report_failure(self, effect: effects.Invoke, kind: str, message: str, took: float) -> None:
-        life = self.life
-
-        def tell() -> None:
-            if self.control is not None and life == self.life:
-                self.control.turn_failed(effect.token, kind, message, self.world.now)
-                self._drain()
-
-        self.world.at(self.world.now + took + FUNCTION / 2, tell, transit=not took)
+    def tell(self, report: Callable[[ControlEngine], None]) -> None:
+        """Report something to control, if it lives, and perform what it asks for then."""
+        if self.control is not None:
+            report(self.control)
+            self._drain()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .faults import LATE_PACKET, Faults
 from .world import World
 
 Address: TypeAlias = tuple[str, int]
@@ -43,10 +44,14 @@ class Network:
         self._bound: dict[Address, Receive] = {}
         self.conditions = conditions or Conditions()
         """May be replaced at any moment."""
+        self.faults: Faults | None = None
+        """Single datagrams that go wrong beyond the conditions."""
         self.unbound = 0
         """Datagrams to an address where nobody listens."""
         self.lost = 0
         """Datagrams that chance took."""
+        self.late = 0
+        """Datagrams that single faults held up."""
 
     def bind(self, address: Address, receive: Receive) -> None:
         """Listen. ValueError when somebody does already."""
@@ -65,6 +70,16 @@ class Network:
             self.lost += 1
             return
         delay = conditions.latency
+        if self.faults is not None:
+            what = "sip" if transit else "rtp"
+            if self.faults.happens("packet lost", what):
+                self.lost += 1
+                return
+            if self.faults.happens("packet late", what):
+                self.late += 1
+                delay += LATE_PACKET
+            if self.faults.happens("packet doubled", what):
+                world.after(delay, lambda: self._deliver(data, source, destination), transit=transit)
         if conditions.reorder and rng.random() < conditions.reorder:
             delay += rng.random() * conditions.reorder_by
         world.after(delay, lambda: self._deliver(data, source, destination), transit=transit)

@@ -23,6 +23,8 @@ from cordboard.storage.memory import MemorySecrets, MemoryStorage
 from .agent_service import AgentService
 from .edge import SimulatedEdge, SimulatedSession
 from .exchange import Exchange
+from .faults import Faults
+from .faulty_storage import FaultyStorage
 from .functions import Functions
 from .network import Conditions, Network
 from .phones import Phone
@@ -88,11 +90,14 @@ class Simulation:
         self.voices = Voices()
         self.storage = MemoryStorage(lambda: self.world.wall(self.world.now))
         self.secrets = MemorySecrets()
-        self.functions = Functions(template, Stores(self.storage, self.secrets))
+        self.faults = Faults(lambda: self.world.now - self.world.start)
+        """What goes wrong beside the network's conditions."""
+        self.network.faults = self.faults
+        self.functions = Functions(template, Stores(FaultyStorage(self.storage, self.faults), self.secrets))
         config = simulated_config(self.functions, scenario, file)
         if limits:
             config = replace(config, limits=replace(config.limits, **limits))  # type: ignore[arg-type]
-        self.service = AgentService(self.world, self.voices)
+        self.service = AgentService(self.world, self.voices, self.faults)
         self.edge = SimulatedEdge(
             self.world,
             self.network,
@@ -103,6 +108,7 @@ class Simulation:
             host=EDGE,
             planes=planes,
             elided=elided,
+            faults=self.faults,
             prompts=Prompts(self.voices, config.media.prompts),
         )
         address = (EDGE, config.sip.udp.port)
@@ -137,7 +143,11 @@ class Simulation:
     def verify(self, *, lossless: bool | None = None) -> None:
         """Every call that is over was ended once and counted to the sample; asserts. `lossless` None: as it is."""
         clean = self.network.conditions
-        exact = lossless if lossless is not None else not (clean.loss or clean.reorder)
+        exact = (
+            lossless
+            if lossless is not None
+            else not (clean.loss or clean.reorder or self.network.lost or self.network.late)
+        )
         self.world.advance(0.1)  # what left before the end arrives
         for session in self.edge.sessions.values():
             if session.ended:
