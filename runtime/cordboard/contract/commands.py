@@ -74,13 +74,25 @@ class SecretReference:
     """Name in the secret store."""
 
 
-@_command("call.ring", "call.early_media", "call.answer")
+@_command("call.ring", "call.early_media")
 @dataclass(frozen=True, slots=True)
 class CallRespond:
-    """180, 183 or 200 to an inbound call; done when sent."""
+    """180 or 183 to an inbound call; done when sent."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers to add."""
+
+
+@_command("call.answer")
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """200 to an inbound call; done when sent."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers to add."""
+    when: Literal["agent_ready"] | None = None
+    """agent_ready: once an agent of the session has acknowledged its start; without one within 10 s, or when it fails,
+    the call is refused with 480. None: now."""
 
 
 @_command("call.reject")

@@ -234,9 +234,18 @@ class Call(MediaUnit):
         """183. Awaited: sent."""
         return self._emit("start_early_media()", "call.early_media", commands.CallRespond(headers or {}))
 
-    def answer(self, *, headers: Headers | None = None) -> Command[None]:
-        """200. Awaited: sent."""
-        return self._emit("answer()", "call.answer", commands.CallRespond(headers or {}))
+    def answer(self, *, when: Literal["now", "agent_ready"] = "now", headers: Headers | None = None) -> Command[None]:
+        """200. Awaited: sent.
+
+        `agent_ready`: the call rings on until an agent of the session has acknowledged its start; routes, recordings
+        and prompts of the call that are commanded meanwhile take effect at the answer. Where the agent fails, or none
+        is ready within 10 s, the call is refused with 480: it was never billed. Await it after `agent.start()`, if at
+        all: nothing of the handler runs while it waits.
+        """
+        if when not in ("now", "agent_ready"):
+            raise ValueError(f"when: {when!r} is neither 'now' nor 'agent_ready'")
+        args = commands.CallAnswer(headers or {}, None if when == "now" else when)
+        return self._emit("answer()", "call.answer", args)
 
     def reject(self, code: int = 603, *, headers: Headers | None = None) -> Command[None]:
         """A final refusal, 300 to 699."""

@@ -34,6 +34,11 @@ class Agents:
         """Every agent, closed ones too until their name is used again."""
         return list(self._agents.values())
 
+    @property
+    def started(self) -> bool:
+        """An agent has acknowledged its start, and lives."""
+        return any(agent.state == "STARTED" for agent in self._agents.values())
+
     def get(self, name: str) -> Agent | None:
         """A live agent."""
         agent = self._agents.get(name)
@@ -151,6 +156,7 @@ class Agents:
         def acked(done: link.Done, at: float) -> None:
             if done.ok:
                 agent.state = "STARTED"
+                self._session.legs.inbound.agent_ready(at)
             self._settle(step, done)
 
         self._session.send_plane(
@@ -256,6 +262,7 @@ class Agents:
             self._session.post("websocket.close", data, now, target=agent.name, cause=cause)
         else:
             self._session.note("agent", "socket never opened", {"reason": message.reason, "by": message.by}, now)
+        self._session.legs.inbound.agent_failed(now)
         self._session.ending.progress(now)
 
     def media(self, message: link.MediaNote, now: float) -> None:

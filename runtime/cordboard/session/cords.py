@@ -66,9 +66,25 @@ class Cords:
             self._later.add(sink)
         else:
             self._over.pop(sink, None)
-            self._session.send_plane(link.Route(source, sink))
+            self._send_route(source, sink, now)
         self._session.players.superseded(sink, source, now)
         self.update_fallbacks(now)
+
+    def _send_route(self, source: str, sink: str, now: float) -> None:
+        def route(at: float) -> None:
+            if self._routes.get(sink) == source and sink not in self._later:
+                self._session.send_plane(link.Route(source, sink))
+
+        legs = (self._legs.by_unit(source), self._legs.by_unit(sink))
+        self._once_answered(tuple(leg for leg in legs if leg is not None), route, now)
+
+    def _once_answered(self, legs: tuple[Leg, ...], act: Callable[[float], None], now: float) -> None:
+        """Call `act` now, or when the call among `legs` that waits for its agent is answered."""
+        waiting = next((leg for leg in legs if leg.awaits_agent), None)
+        if waiting is None:
+            act(now)
+        else:
+            self._legs.when_answered(waiting, act, now)
 
     def unroute(self, source: str, sink: str, now: float) -> None:
         """`sink` hears `source` no more."""
@@ -88,7 +104,12 @@ class Cords:
     def play_over(self, player: str, leg: Leg, now: float) -> None:
         """A leg hears a player over its source."""
         self._over[leg.unit] = player
-        self._session.send_plane(link.PlayOver(player, leg.unit))
+
+        def play(at: float) -> None:
+            if self._over.get(leg.unit) == player:
+                self._session.send_plane(link.PlayOver(player, leg.unit))
+
+        self._once_answered((leg,), play, now)
         self.update_fallbacks(now)
 
     def player_gone(self, unit: str, now: float) -> None:

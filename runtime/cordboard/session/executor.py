@@ -30,7 +30,7 @@ class Executor:
         self._table: dict[str, Callable[[Step, Any, float], None]] = {
             "call.ring": lambda s, a, now: session.legs.inbound.respond(s, a, 180, now),
             "call.early_media": lambda s, a, now: session.legs.inbound.respond(s, a, 183, now),
-            "call.answer": lambda s, a, now: session.legs.inbound.respond(s, a, 200, now),
+            "call.answer": lambda s, a, now: session.legs.inbound.answer(s, a, now),
             "call.reject": lambda s, a, now: session.legs.inbound.reject(s, a, now),
             "call.hangup": lambda s, a, now: session.legs.hang_up(s, a, now),
             "call.dial": lambda s, a, now: session.legs.dialling.dial(s, a, now),

@@ -1,8 +1,10 @@
 """Inbound legs: the offer of a call that came in, and a handler's 180, 183, 200 or refusal.
 
-A 183 or 200 leaves when the plane has confirmed the leg's media (limit 1 s, else 500; DESIGN §1).
+A 183 or 200 leaves when the plane has confirmed the leg's media (limit 1 s, else 500; DESIGN §1). A 200 may wait for
+the agent (DESIGN §7.7): the call rings on and costs nothing until somebody is there to speak.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from cordboard.contract import commands
@@ -12,6 +14,7 @@ from cordboard.sip.offer import LocalMedia, Negotiated, answer, offer
 
 from .objects import Leg, visible
 from .steps import Step
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .legs import Legs
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 MEDIA_LIMIT = 1.0
 """Seconds a plane may take to confirm a leg before its 200 becomes a 500 (DESIGN §1)."""
 
+READY_LIMIT = 10.0
+"""Seconds a call rings on for its agent: what the acknowledgement of a start may take (DESIGN §4)."""
 
 Described: TypeAlias = tuple[bytes, Negotiated | None]
 """Our description, and what was negotiated; None while the offer is ours."""
@@ -30,12 +35,24 @@ def describe(sdp: bytes | None, local: LocalMedia) -> Described:
     return (offer(local), None) if sdp is None else answer(sdp, local)
 
 
+@dataclass(slots=True)
+class Expectant:
+    """A call that is answered once an agent is ready."""
+
+    leg: Leg
+    step: Step
+    args: commands.CallAnswer
+    limit: Timer
+    agent_failed: bool = False
+
+
 class Inbound:
     """The call that began a session."""
 
     def __init__(self, session: "Session", legs: "Legs") -> None:
         self._session = session
         self._legs = legs
+        self._expectant: Expectant | None = None
 
     def incoming(
         self, event: sip.IncomingInvite, local: LocalMedia, described: Described, trunk: str | None, now: float
@@ -70,7 +87,72 @@ class Inbound:
         if leg.live and not leg.answered:
             self._legs.end_leg(leg, "limit.no_answer", "edge", now, code=480)
 
-    def respond(self, step: Step, args: commands.CallRespond, code: int, now: float) -> None:
+    # --- answered when an agent is ready
+
+    def answer(self, step: Step, args: commands.CallAnswer, now: float) -> None:
+        """call.answer: now, or when an agent is ready."""
+        leg = self._legs.get(step.command.target or "")
+        may_wait = leg is not None and leg.incoming and not leg.answered and not leg.hanging_up
+        if leg is None or args.when is None or not may_wait or self._session.agents.started:
+            self.respond(step, args, 200, now)
+            return
+        if step.limit is not None:
+            step.limit.cancel()  # the leg is answered or over within a limit of its own
+        if leg.media_ready:
+            self._ring(leg, now)
+        else:  # after a 183 that was commanded before and waits for the same
+            self._legs.cords.when_media_ready(leg, lambda at: self._ring(leg, at))
+        self._legs.when_answered(leg, lambda at: step.done(), now)
+        self._legs.when_over(leg, lambda at: step.fail("call_ended", "the call ended before an agent was ready"))
+        if not leg.awaits_agent:
+            leg.awaits_agent = True
+            limit = self._session.services.timers.set(now + READY_LIMIT, self._nobody_ready)
+            self._expectant = Expectant(leg, step, args, limit)
+            self._legs.when_answered(leg, self._waited, now)
+            self._legs.when_over(leg, self._waited)
+
+    def _ring(self, leg: Leg, now: float) -> None:
+        if leg.state == "ALERTING" and not leg.hanging_up:
+            self._session.services.ua.respond(leg.sip, 180, now=now)
+            leg.state = "PROGRESSING"
+
+    def agent_ready(self, now: float) -> None:
+        """An agent has acknowledged its start."""
+        expectant = self._expectant
+        if expectant is not None:
+            expectant.limit.cancel()
+            self.respond(expectant.step, expectant.args, 200, now)
+
+    def agent_failed(self, now: float) -> None:
+        """An agent could not be opened or started, or is gone."""
+        if self._expectant is not None:
+            self._expectant.agent_failed = True
+            self.look_for_agent(now)
+
+    def look_for_agent(self, now: float) -> None:
+        """Refuse a call whose agent has failed; not while a handler may yet make another, answer or refuse."""
+        expectant, session = self._expectant, self._session
+        if expectant is None or not expectant.agent_failed or session.turns.current is not None:
+            return
+        if not any(agent.live for agent in session.agents.all()):
+            self._legs.end_leg(expectant.leg, "agent.error", "edge", now, code=480)
+
+    def _nobody_ready(self, now: float) -> None:
+        expectant, session = self._expectant, self._session
+        if expectant is not None:
+            session.note("agent", f"no agent was ready within {READY_LIMIT:g} s", {"leg": expectant.leg.name}, now)
+            cause = "agent.error" if session.agents.all() else "limit.no_answer"
+            self._legs.end_leg(expectant.leg, cause, "edge", now, code=480)
+
+    def _waited(self, now: float) -> None:
+        """The call is answered or over."""
+        if self._expectant is not None:
+            self._expectant.limit.cancel()
+            self._expectant = None
+
+    # --- responses
+
+    def respond(self, step: Step, args: commands.CallRespond | commands.CallAnswer, code: int, now: float) -> None:
         """180, 183 or 200 to an inbound call."""
         leg = self._legs.get(step.command.target or "")
         if leg is None or not leg.incoming or leg.hanging_up:
@@ -103,7 +185,9 @@ class Inbound:
 
         self._legs.cords.when_media_ready(leg, ready)
 
-    def _send_response(self, leg: Leg, step: Step, code: int, args: commands.CallRespond, now: float) -> None:
+    def _send_response(
+        self, leg: Leg, step: Step, code: int, args: commands.CallRespond | commands.CallAnswer, now: float
+    ) -> None:
         session = self._session
         # Our own offer may not stand in an unreliable response (RFC 3261 §13.2.1): it waits for the 200.
         body = leg.answer if code == 200 or (code == 183 and not leg.late_offer) else None

@@ -201,6 +201,7 @@ class Legs:
     def connected(self, leg: Leg, headers: Mapping[str, str], now: float) -> None:
         """A leg is up."""
         leg.state = "CONNECTED"
+        leg.awaits_agent = False
         leg.answered_at = now
         leg.unbridged_since = now
         if leg.no_answer is not None:

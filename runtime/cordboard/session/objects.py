@@ -39,8 +39,8 @@ class Leg:
     late_offer: bool = False
     media_ready: bool = False
     early_media: bool = False
-    answer_pending: str | None = None
-    """Confirm token of the media that a 200 waits for."""
+    awaits_agent: bool = False
+    """It is answered once an agent is ready; until then nothing is heard on it."""
     began: float = 0.0
     answered_at: float | None = None
     ended_at: float | None = None

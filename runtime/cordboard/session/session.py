@@ -178,6 +178,7 @@ class Session:
                 continue
             self.turns.begin(posted, found[0], found[1], now)
         if self.turns.current is None:
+            self.legs.inbound.look_for_agent(now)
             self.ending.idle(now)
 
     def drop_mailbox(self, now: float) -> None:
@@ -204,7 +205,12 @@ class Session:
 
     def new_step(self, command: Command, posted: Posted) -> Step:
         """A command about to be executed."""
-        return Step(command, posted.cause, posted.at, lambda step: self.turns.settled(step, self.services.now))
+        return Step(command, posted.cause, posted.at, self._settled)
+
+    def _settled(self, step: Step) -> None:
+        self.turns.settled(step, self.services.now)
+        if step.status == "failed" and step.command.type in ("agent.create", "agent.start"):
+            self.legs.inbound.agent_failed(self.services.now)
 
     def name_is_free(self, step: Step, name: str) -> bool:
         """Whether a new call, agent or player may have that name; else the step fails."""
