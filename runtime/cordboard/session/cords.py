@@ -1,4 +1,8 @@
-"""Who hears whom: what the plane is told of each leg's media, of routes, and of what a leg without a source hears."""
+"""Who hears whom: what the plane is told of each leg's media, of routes, and of what a leg without a source hears.
+
+A route from a leg or an agent holds until another one takes its place. A player is heard for a while: when it ends,
+goes elsewhere or is unrouted, its leg has back what it heard before.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -24,7 +28,9 @@ class Cords:
         self._over: dict[str, str] = {}
         """Sink unit → unit of the player that it hears over its source."""
         self._later: set[str] = set()
-        """Sink units whose route waits for the end of an announcement."""
+        """Sink units whose route waits for the end of an announcement, or of a player that they hear over it."""
+        self._former: dict[str, list[str]] = {}
+        """Sink unit that a player is routed to → what it heard before, oldest first."""
         self._waiting: dict[str, list[Callable[[float], None]]] = {}
         """Unit → what its media's confirmation sets off."""
 
@@ -62,12 +68,32 @@ class Cords:
     def route(self, source: str, sink: str, now: float) -> None:
         """`sink` hears `source`; once it has heard an announcement out, if it hears one."""
         self._routes[sink] = source
+        self._former.pop(sink, None)
         if self._session.players.announcing(sink):
             self._later.add(sink)
         else:
             self._over.pop(sink, None)
+            self._later.discard(sink)
             self._send_route(source, sink, now)
-        self._session.players.superseded(sink, source, now)
+        self._session.players.superseded(sink, now)
+        self.update_fallbacks(now)
+
+    def route_player(self, player: str, sink: str, now: float, *, beneath: bool) -> None:
+        """`sink` hears a player for a while; `beneath`: after the one that it hears over its source."""
+        left = [each for each, source in self._routes.items() if source == player and each != sink]
+        self._forget_former(player)
+        former = self._routes.get(sink, player)
+        if former != player:
+            self._former.setdefault(sink, []).append(former)
+        self._routes[sink] = player
+        if beneath:
+            self._later.add(sink)
+        else:
+            self._over.pop(sink, None)
+            self._send_route(player, sink, now)
+        for each in left:
+            del self._routes[each]
+            self._give_back(each, now)
         self.update_fallbacks(now)
 
     def _send_route(self, source: str, sink: str, now: float) -> None:
@@ -88,10 +114,12 @@ class Cords:
 
     def unroute(self, source: str, sink: str, now: float) -> None:
         """`sink` hears `source` no more."""
+        self._session.send_plane(link.Unroute(source, sink))
         if self._routes.get(sink) == source:
             del self._routes[sink]
-            self._later.discard(sink)
-        self._session.send_plane(link.Unroute(source, sink))
+            self._give_back(sink, now)
+        else:
+            self._former[sink] = [each for each in self._former.get(sink, ()) if each != source]
         self.update_fallbacks(now)
 
     def announced(self, leg: Leg) -> None:
@@ -113,13 +141,40 @@ class Cords:
         self.update_fallbacks(now)
 
     def player_gone(self, unit: str, now: float) -> None:
-        """A player is over: who heard it over its source has that, if any; who was routed to it hears nobody."""
-        self._over = {sink: player for sink, player in self._over.items() if player != unit}
-        self._routes = {sink: source for sink, source in self._routes.items() if source != unit}
+        """A player is over: who heard it has back what it heard before, if anything."""
+        self._forget_former(unit)
+        for sink in [sink for sink, player in self._over.items() if player == unit]:
+            del self._over[sink]
+            if sink in self._later and not self._session.players.announcing(sink):
+                self._later.discard(sink)
+                self._session.send_plane(link.Route(self._routes[sink], sink))
+        for sink in [sink for sink, source in self._routes.items() if source == unit]:
+            del self._routes[sink]
+            self._give_back(sink, now)
         self.update_fallbacks(now)
+
+    def _give_back(self, sink: str, now: float) -> None:
+        """The player that a sink was routed to is gone."""
+        self._later.discard(sink)
+        formers, leg = self._former.get(sink), self._legs.by_unit(sink)
+        if not formers or leg is None or leg.hangup_pending:
+            return
+        source = self._routes[sink] = formers.pop()
+        if sink in self._over:
+            self._later.add(sink)
+            return
+        self._session.send_plane(link.Route(source, sink))
+        facts = {"leg": leg.name, "source": source.partition("/")[2]}
+        self._session.note("media", "the former source is back", facts, now)
+
+    def _forget_former(self, unit: str) -> None:
+        """A unit comes back to nobody."""
+        for sink, formers in self._former.items():
+            self._former[sink] = [each for each in formers if each != unit]
 
     def source_gone(self, unit: str, now: float) -> None:
         """An agent is closed: its listeners have no source once its words are heard out."""
+        self._forget_former(unit)
         self._routes = {sink: src for sink, src in self._routes.items() if unit != src or self._pending_for(sink)}
         self._routes.pop(unit, None)
         self.update_fallbacks(now)
@@ -133,6 +188,8 @@ class Cords:
         self._waiting.pop(leg.unit, None)
         self._over.pop(leg.unit, None)
         self._later.discard(leg.unit)
+        self._former.pop(leg.unit, None)
+        self._forget_former(leg.unit)
         self._routes = {sink: src for sink, src in self._routes.items() if leg.unit not in (sink, src)}
 
     def hanging_up_after(self, source: str) -> Leg | None:

@@ -22,8 +22,7 @@ from cordboard.contract.commands import CallGather, Sound
 from cordboard.contract.events import CallGathered
 
 from .objects import Leg
-from .player import Ended
-from .players import Prompt
+from .player import Ended, Prompt
 from .steps import Step
 from .timers import Timer
 

@@ -33,6 +33,8 @@ class Player:
     state: Literal["PREPARING", "LOADING", "READY", "PLAYING", "PAUSED", "ENDED"] = "PREPARING"
     wanted: str = ""
     """Unit of the leg that shall hear it once it is ready."""
+    order: int = 0
+    """Grows with the commands that let legs hear players."""
     sink: str = ""
     """Unit of the leg that hears it."""
     closing: bool = False
@@ -59,3 +61,14 @@ class Player:
         """What a handler sees."""
         kind: Literal["player", "realtime_player"] = "realtime_player" if self.realtime else "player"
         return ObjectRecord(name=self.name, kind=kind, id=self.unit, state=self.state)
+
+
+class Prompt:
+    """A sound of the edge's own on its way to a leg."""
+
+    def __init__(self, end: Callable[[float], None]) -> None:
+        self._end = end
+
+    def stop(self, now: float) -> None:
+        """End it; `then` is told `stopped`. Idempotent."""
+        self._end(now)

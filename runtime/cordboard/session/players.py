@@ -2,9 +2,10 @@
 
 preparing ──the shell has a file──▶ loading ──plane has it in memory──▶ ready ──▶ stopped | finished | failed
 
-Two ways lead to a leg. `media.send` routes a player like any source. `call.say` and `call.play`, and the edge's own
-prompts, play *over* a leg's source, which comes back when the sound ends. Either way the newest wins, in the order of
-the commands and not in that of how long a sound took to prepare: what was routed to a leg after `call.say` ends it.
+Two ways lead to a leg, and when a player leaves it, what it heard before comes back. `media.send` routes a player: it
+waits at its place when something newer is routed. `call.say` and `call.play`, and the edge's own prompts, play *over* a
+leg's source, and end when a source is routed. The newest wins, in the order of the commands and not in that of how long
+a sound took to prepare.
 
 The edge's own prompts (a gather's, an announcement) are `prompt()`: no events, one call when it is over.
 """
@@ -18,7 +19,7 @@ from cordboard.contract.events import PlaybackFinished, PlayerChunks, PlayerEven
 
 from .effects import PreparePrompt
 from .objects import Leg
-from .player import Ended, Player, Then
+from .player import Ended, Player, Prompt, Then
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -34,18 +35,6 @@ PREPARE_LIMIT = 10.0
 """Seconds until a sound must be ready: a download has 5, an engine of speech 8. A caller may wait for it in silence."""
 
 
-class Prompt:
-    """A sound of the edge's own on its way to a leg."""
-
-    def __init__(self, players: "Players", player: Player) -> None:
-        self._players = players
-        self._player = player
-
-    def stop(self, now: float) -> None:
-        """End it; `then` is told `stopped`. Idempotent."""
-        self._players.end(self._player, "stop", now)
-
-
 class Players:
     """All players of one session."""
 
@@ -53,6 +42,7 @@ class Players:
         self._session = session
         self._live: list[Player] = []
         self._made = 0
+        self._wants = 0
         self._requests: dict[str, Player] = {}
         """The shell's request → the player that waits for it."""
         self._placed: list[tuple[str, Callable[[float], None]]] = []
@@ -140,7 +130,7 @@ class Players:
         player.over, player.then = leg.unit, then
         self._want(player, leg.unit, now)
         self._prepare(player, tuple(sounds), now)
-        return Prompt(self, player)
+        return Prompt(lambda at: self.end(player, "stop", at))
 
     def announce(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
         """As `prompt`, but heard out: routes to the leg and players that come meanwhile follow it."""
@@ -160,11 +150,9 @@ class Players:
 
     def route(self, player: Player, leg: Leg, now: float) -> None:
         """media.send: the leg hears the player, at once or when it is ready."""
+        self._want(player, leg.unit, now)
         if player.ready:
-            self._session.legs.cords.route(player.unit, leg.unit, now)
-            player.sink = leg.unit
-        else:
-            self._want(player, leg.unit, now)
+            self._place_soon(player, leg, now)
 
     def unroute(self, player: Player, leg: Leg, now: float) -> None:
         """media.stop: one that plays over the leg's source ends; a routed one waits at its place."""
@@ -177,10 +165,10 @@ class Players:
             self._session.legs.cords.unroute(player.unit, leg.unit, now)
             player.sink = "" if player.sink == leg.unit else player.sink
 
-    def superseded(self, sink: str, by: str, now: float) -> None:
+    def superseded(self, sink: str, now: float) -> None:
         """A sink was given a source: what played over the former one ends, what was on its way does not come."""
         for player in list(self._live):
-            if player.unit == by or player.announces:
+            if player.announces:
                 continue
             if player.over == sink:
                 self.end(player, "replaced", now)
@@ -329,13 +317,18 @@ class Players:
         session.services.emit(PreparePrompt(request, sounds))
 
     def _want(self, player: Player, leg: str, now: float) -> None:
-        """A player shall be heard by a leg once it is ready; those on their way there before it are not."""
-        player.wanted = leg
+        """A player shall be heard by a leg once it is ready; those on their way there before it are not, but for what
+        is routed: that is heard after a sound that plays over it."""
+        self._wants += 1
+        player.wanted, player.order = leg, self._wants
         for other in list(self._live):
-            if other is not player and other.wanted == leg and not other.announces:
+            if other is player or other.wanted != leg or other.announces:
+                continue
+            if other.over:
                 other.wanted = ""
-                if other.over:
-                    self.end(other, "replaced", now)
+                self.end(other, "replaced", now)
+            elif not player.over:
+                other.wanted = ""
 
     def _ready(self, player: Player, seconds: float, now: float) -> None:
         player.state = "PAUSED" if player.paused else "READY"
@@ -346,8 +339,10 @@ class Players:
             self._session.send_plane(link.PlayerMark(player.unit, offset))
         self._post(player, "player.ready", PlayerEvent(seconds), now)
         leg = self._session.legs.by_unit(player.wanted)
-        if leg is None or not leg.live or player.closing:
-            return
+        if leg is not None and leg.live and not player.closing:
+            self._place_soon(player, leg, now)
+
+    def _place_soon(self, player: Player, leg: Leg, now: float) -> None:
         if leg.media_ready:
             self._place(player, leg, now)
         else:
@@ -358,13 +353,14 @@ class Players:
             return
         player.wanted, player.sink = "", leg.unit
         cords = self._session.legs.cords
+        over = [each for each in self._live if each is not player and each.over == leg.unit and not each.wanted]
+        beneath = not player.over and any(each.order > player.order and not each.closing for each in over)
         if player.over:
             cords.play_over(player.unit, leg, now)
-            for other in list(self._live):
-                if other is not player and other.over == leg.unit and not other.wanted:
-                    self.end(other, "replaced", now)
         else:
-            cords.route(player.unit, leg.unit, now)
+            cords.route_player(player.unit, leg.unit, now, beneath=beneath)
+        for other in () if beneath else over:
+            self.end(other, "replaced", now)
         self._check_placed(now)
 
     def _announced(self, unit: str, now: float) -> None:

@@ -14,8 +14,7 @@ from cordboard.contract.commands import Sound
 from cordboard.contract.events import RecordEvent
 
 from .objects import Leg, Recording
-from .player import Ended
-from .players import Prompt
+from .player import Ended, Prompt
 from .steps import Step
 
 if TYPE_CHECKING:
