@@ -96,7 +96,8 @@ class MediaUnit:
 
 class Player(MediaUnit):
     """A source of sound: a file, a URL, a text or tones. It is heard by one call, the newest that it was sent to, and
-    plays from its first listener on; without one it waits at its place."""
+    plays from its first listener on; without one it waits at its place. When it ends, fails or goes elsewhere, the call
+    hears again what it heard before, unless another source was given to it meanwhile."""
 
     def stop(self) -> Command[None]:
         """End it for good. Idempotent."""
