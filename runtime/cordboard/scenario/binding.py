@@ -3,10 +3,12 @@
 import atexit
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+from cordboard.contract.records import JournalEntry
 from cordboard.storage.addresses import open_claims, open_secrets, open_storage
 from cordboard.storage.claims import Claims
 from cordboard.storage.interface import ApplicationStorage, KeyInvalid, Secrets, StorageUnavailable
@@ -15,6 +17,13 @@ STORAGE_VARIABLE = "CORDBOARD_STORAGE"
 SECRETS_VARIABLE = "CORDBOARD_SECRETS"
 CLAIMS_VARIABLE = "CORDBOARD_CLAIMS"
 """Addresses of stores (`storage.addresses`), by which a worker or a function on Lambda finds them."""
+
+
+class Recorded(Protocol):
+    """What reads brought when an event was handled before: a replay takes them from there, and performs none."""
+
+    def take(self, type_: str, hash_: str, args: Mapping[str, Any]) -> JournalEntry | None:
+        """The next recorded read of this type and arguments; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,8 @@ class Stores:
     """Secrets, for `Secret.reveal`, and for a webhook's on Lambda."""
     claims: Claims | None = None
     """What is done once: webhooks that come to a function directly."""
+    recorded: Recorded | None = None
+    """Answers every read of a turn, `session.once` and `Secret.reveal` in place of all others."""
 
 
 _bound: list[Stores] = []

@@ -50,6 +50,10 @@ class ReplayDiffers(BaseException):
     """The replay took another step than the earlier round. Not an Exception: no `except Exception` may go on."""
 
 
+class NotRecorded(BaseException):
+    """In a replay of a recorded call: a read that the call did not take. Not an Exception, as above."""
+
+
 _BY_CODE: dict[str, type[CommandFailed]] = {
     "not_supported": NotSupported,
     "object_ended": ObjectEnded,

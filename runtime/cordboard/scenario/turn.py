@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
@@ -23,7 +23,7 @@ from cordboard.storage import interface as storage_errors
 from cordboard.storage.interface import StorageError
 
 from .binding import Stores, bound_stores
-from .errors import CommandFailed, LimitExceeded, OutsideTurn, ReplayDiffers, command_failed
+from .errors import CommandFailed, LimitExceeded, NotRecorded, OutsideTurn, ReplayDiffers, command_failed
 
 if TYPE_CHECKING:
     from .logs import TurnLog
@@ -194,8 +194,8 @@ class Turn:
             await self._park(Outcome("failed"))
         line = _line()
         step = self._step(type_, target, args, line)
-        if step.known is not None:
-            return _replayed(step.known)
+        if (known := step.known or self._recorded(step, what, type_, args, line)) is not None:
+            return _replayed(known)
         try:
             result = perform()
             _check_size(result, what)
@@ -213,8 +213,9 @@ class Turn:
             await self._park(Outcome("failed"))
         line = _line()
         step = self._step("once", None, {"key": key}, line)
-        if step.known is not None:
-            return _replayed(step.known)
+        known = step.known or self._recorded(step, f"session.once({key!r})", "once", {"key": key}, line)
+        if known is not None:
+            return _replayed(known)
         self._inside_once = True
         try:
             result = decode(object, encode(await perform()), path=f"once({key!r})")
@@ -245,6 +246,8 @@ class Turn:
             return {"name": name, "version": version}
 
         noted = await self.read("secret.reveal()", "secret.reveal", name, {}, resolve)
+        if self._stores is not None and self._stores.recorded is not None:
+            return f"value of {name}"  # a journal holds names alone
         if not found:
             again = resolve()
             if again != noted:
@@ -273,6 +276,21 @@ class Turn:
                 "rounds goes through session.now, session.once or ApplicationStorage"
             )
         return _Step(id_, hash_, entry)
+
+    def _recorded(
+        self, step: "_Step", what: str, type_: str, args: Mapping[str, Any], line: str
+    ) -> JournalEntry | None:
+        """In a replay the read of the recorded event, which a new one may not do without; else None."""
+        source = None if self._stores is None else self._stores.recorded
+        if source is None:
+            return None
+        entry = source.take(type_, step.hash, args)
+        if entry is None:
+            error = NotRecorded(f"{what} at {line}: the recorded event has no such step")
+            self.seal(Outcome("failed", error=error))
+            raise error
+        self.reads.append(replace(entry, id=step.id, hash=step.hash, line=line))
+        return entry
 
     def _differs(self, message: str) -> NoReturn:
         self.seal(Outcome("failed", nondeterminism=message))
