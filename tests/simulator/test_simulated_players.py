@@ -247,3 +247,99 @@ def test_the_sockets_end_is_told_and_requests_fail_from_then_on(players: Simulat
     assert steps(players, caller)[-1].startswith("player.failed Sonic's socket closed")
     assert control(players, caller, {"do": "generate", "text": "x"}).status == 500
     caller.hangup()
+
+
+def test_the_agent_is_back_when_a_realtime_player_is_stopped(players: Simulation) -> None:
+    caller = players.call(CALLER, "agent")
+    agent = agent_of(players, caller)
+    control(players, caller, {"do": "speak", "text": "from sonic"})
+    players.world.advance(2)
+    agent.say("not heard: the player lives on", 0.2)
+    players.world.advance(0.5)
+    control(players, caller, {"do": "stop", "name": "tts"})
+    players.world.advance(0.1)
+    agent.say("where were we", 0.4)
+    players.world.advance(1)
+    assert list(heard(players, caller)) == ["from sonic", "where were we"]
+    caller.hangup()
+
+
+@pytest.mark.parametrize("how", ["unreachable", "refused", "broken"])
+def test_the_agent_is_back_when_the_speech_service_fails(players: Simulation, how: str) -> None:
+    caller = players.call(CALLER, "agent")
+    agent = agent_of(players, caller)
+    players.service.manners.reachable = how != "unreachable"
+    players.service.manners.status = 401 if how == "refused" else 101
+    control(players, caller, {"do": "speak", "text": "hello"})
+    if how == "broken":
+        players.world.advance(0.3)
+        players.service.speakers[-1].drop()
+    players.world.advance(0.5)
+    agent.say("I am still here", 0.4)
+    players.world.advance(1)
+    assert list(heard(players, caller))[-1] == "I am still here"
+    [failed] = [step for step in steps(players, caller) if step.startswith("player.failed")]
+    assert {"unreachable": "refused", "refused": "401", "broken": "1006"}[how] in failed
+    assert players.service.speakers == [] or players.service.speakers[-1].gone
+    caller.hangup()
+
+
+def test_pieces_of_one_context_are_heard_one_after_the_other_and_end_once(players: Simulation) -> None:
+    caller = players.call(CALLER, "agent")
+    control(players, caller, {"do": "speak"})
+    control(players, caller, {"do": "go on", "pieces": ["Your table ", "is booked ", "for two."]})
+    players.world.advance(4)
+    assert list(heard(players, caller)) == ["Your table ", "is booked ", "for two."]
+    [speaker] = players.service.speakers
+    assert len({request["context_id"] for request in speaker.requests}) == 1
+    assert [request["continue"] for request in speaker.requests] == [True, True, False]
+    assert [step.partition(" ")[0] for step in steps(players, caller)] == [
+        "player.ready", "player.started", "chunks", "player.finished",
+    ]  # fmt: skip
+    caller.hangup()
+
+
+def test_a_realtime_player_has_no_markers(players: Simulation) -> None:
+    caller = players.call(CALLER, "sonic")
+    control(players, caller, {"do": "mark", "name": "tts"})
+    players.world.advance(0.5)
+    assert "player.add_marker not_supported" in steps(players, caller)
+    caller.hangup()
+
+
+def test_what_is_cleared_in_mid_sentence_is_heard_no_further(players: Simulation) -> None:
+    caller = players.call(CALLER, "agent")
+    agent = agent_of(players, caller)
+    control(players, caller, {"do": "speak", "text": "a sentence that takes three seconds, or so"})
+    players.world.advance(1)
+    control(players, caller, {"do": "clear"})
+    since = players.world.now
+    players.world.advance(0.5)
+    assert heard(players, caller, since + 0.06) == {}
+    assert steps(players, caller)[-1] == "player.finished tts caller"
+    control(players, caller, {"do": "stop", "name": "tts"})
+    agent.say("as you wish", 0.4)
+    players.world.advance(1)
+    assert list(heard(players, caller))[-1] == "as you wish"
+    caller.hangup()
+
+
+def test_a_caller_who_hangs_up_leaves_no_socket_to_the_speech_service(players: Simulation) -> None:
+    caller = players.call(CALLER, "sonic")
+    players.world.advance(0.3)
+    assert [speaker.gone for speaker in players.service.speakers] == [False]
+    caller.hangup()
+    players.world.advance(0.1)
+    assert [speaker.gone for speaker in players.service.speakers] == [True]
+    assert record_of(players, caller).cause == "caller.hangup"
+
+
+def test_the_music_goes_on_after_a_text(players: Simulation) -> None:
+    caller = players.call(CALLER, "patience")
+    players.world.advance(4)
+    assert list(heard(players, caller)) == ["prompts/hold.wav", "One moment, please."]
+    assert steps(players, caller)[-1] == "playback say on caller"
+    since = players.world.now
+    players.world.advance(1)
+    assert list(heard(players, caller, since)) == ["prompts/hold.wav"]
+    caller.hangup()

@@ -323,8 +323,9 @@ class AgentService:
 
     def connect_speech(self, unit: str, to_plane: ToPlane) -> SimulatedSonic:
         """A connection of a realtime player."""
-        speaker = SimulatedSonic(unit, self._world, self._voices, self.manners.latency, to_plane)
-        if self.manners.reachable:
+        manners = self.manners
+        speaker = SimulatedSonic(unit, self._world, self._voices, manners.latency, to_plane, status=manners.status)
+        if manners.reachable:
             self.speakers.append(speaker)
             self._world.after(speaker.latency, lambda: to_plane("connected", None, ""))
         else:

@@ -36,7 +36,10 @@ class SimulatedSonic:
         voices: Voices,
         latency: float,
         to_plane: Callable[[str, bytes | None, str], None],
+        *,
+        status: int = 101,
     ) -> None:
+        """Another `status` refuses the upgrade."""
         self.unit = unit
         self.latency = latency
         """Seconds one way."""
@@ -47,9 +50,15 @@ class SimulatedSonic:
         self._world = world
         self._voices = voices
         self._to_plane = to_plane
+        self._status = status
         self._server = ServerProtocol(max_size=1 << 20)
         self._cancelled: set[str] = set()
         self._gone = False
+
+    @property
+    def gone(self) -> bool:
+        """The connection is over."""
+        return self._gone
 
     def receive(self, data: bytes) -> None:
         """Bytes from the edge; b"" is its end of the stream."""
@@ -62,6 +71,9 @@ class SimulatedSonic:
             self._server.receive_eof()
         for event in self._server.events_received():
             if isinstance(event, Request):
+                if self._status != 101:
+                    self._server.send_response(self._server.reject(self._status, '{"error": "refused"}'))
+                    continue
                 response = self._server.accept(event)
                 if self._server.handshake_exc is not None:
                     raise InvalidHandshake(str(self._server.handshake_exc))

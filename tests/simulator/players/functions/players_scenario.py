@@ -40,6 +40,9 @@ async def call_alerting(session: Session[State], event: events.CallAlerting) -> 
         case "hold":
             music = VoxEngine.create_url_player("prompts/hold.wav", name="music", loop=True)
             music.send_media_to(call)
+        case "patience":
+            VoxEngine.create_url_player("prompts/hold.wav", name="music", loop=True).send_media_to(call)
+            call.say("One moment, please.")
         case "markers":
             player = VoxEngine.create_tts_player("a text of three seconds, as long as it lasts", name="text")
             player.add_marker(1.0)
@@ -93,6 +96,25 @@ async def control(session: Session[State], event: events.HttpRequest) -> None:
                 tts.cancel_context_request(context)
             if body.get("clear"):
                 tts.clear_buffer()
+        case "speak":
+            tts = Cartesia.create_realtime_tts_player(
+                body.get("text", ""), generation_request_parameters={"voice": {"mode": "id", "id": "v1"}}
+            )
+            tts.send_media_to(call)
+        case "go on":
+            tts = session.players["tts"]
+            assert isinstance(tts, RealtimeTTSPlayer)
+            context = ""
+            for number, piece in enumerate(body["pieces"]):
+                more = number + 1 < len(body["pieces"])
+                named = {"context_id": context} if context else {}
+                context = await tts.generation_request({**named, "transcript": piece, "continue": more})
+        case "clear":
+            tts = session.players["tts"]
+            assert isinstance(tts, RealtimeTTSPlayer)
+            tts.clear_buffer()
+        case "mark":
+            session.players[body["name"]].add_marker(0.5)
         case "bridge":
             VoxEngine.send_media_between(call, session.agents["agent"])
         case "unroute":
