@@ -343,3 +343,15 @@ def test_the_music_goes_on_after_a_text(players: Simulation) -> None:
     players.world.advance(1)
     assert list(heard(players, caller, since)) == ["prompts/hold.wav"]
     caller.hangup()
+
+
+def test_the_agent_is_heard_until_the_speech_service_is_there(players: Simulation) -> None:
+    caller = players.call(CALLER, "agent")
+    agent = agent_of(players, caller)
+    agent.say("while you wait", 5.0)
+    players.service.manners.latency = 1.0  # there are three ways until the socket is open
+    control(players, caller, {"do": "speak", "text": "at last"})
+    players.world.advance(5)
+    assert list(heard(players, caller)) == ["while you wait", "at last"]
+    assert heard(players, caller)["while you wait"] == pytest.approx(3.0, abs=0.1)
+    caller.hangup()

@@ -110,7 +110,9 @@ class Players:
         if player is None:
             return
         player.marked += 1
-        if player.marked > MAX_MARKERS:
+        if player.realtime:
+            step.fail("not_supported", "what a realtime player will say has no length yet")
+        elif player.marked > MAX_MARKERS:
             step.fail("refused", f"a player may have {MAX_MARKERS} markers")
         elif player.ready:
             self._session.send_plane(link.PlayerMark(player.unit, args.offset, self._session.settling(step)))
@@ -238,8 +240,8 @@ class Players:
                 self._chunks_finished(player, message, now)
 
     def opened(self, player: Player, now: float) -> None:
-        """A realtime player's socket is open."""
-        self._post(player, "player.ready", PlayerEvent(), now)
+        """A realtime player's socket is open: from now on it takes its leg's source away."""
+        self._ready(player, 0.0, now)
 
     def fail(self, player: Player, reason: str, now: float) -> None:
         """A player is no good."""

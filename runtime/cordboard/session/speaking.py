@@ -1,7 +1,7 @@
 """A session's realtime players: Sonic's socket on the plane, generation requests as they come (voxengine §4.4).
 
-Requests are taken before the socket is open, and a route, too: the plane holds them. A context that fails is told by
-player.chunks_finished with its error and costs itself alone; the end of the socket is player.failed.
+Requests are taken before the socket is open, and held by the plane; a leg hears its source until then. A context that
+fails is told by player.chunks_finished with its error and costs itself alone; the end of the socket is player.failed.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Speaking:
         session.redactor.add(key)
         player = players.make(name, loop=False)
         player.request = {**self._defaults(), **args.request}
-        player.realtime, player.state = True, "READY"
+        player.realtime, player.state = True, "LOADING"
         self._note_privacy(name, args.privacy)
 
         def opened(done: link.Done, at: float) -> None:
