@@ -46,7 +46,7 @@ def test_a_transfer_goes_to_the_number_of_a_name(desk: Edge) -> None:
 
 def test_the_farewell_is_heard_out(desk: Edge) -> None:
     caller = desk.call("+15551234567", to="+18005550100")
-    caller.agent.say("goodbye", seconds=2)
+    caller.agent.says("goodbye", seconds=2)
     caller.control({"action": "end_call"})
     desk.advance(1)
     assert caller.state != "ended"

@@ -39,7 +39,7 @@ def test_who_picks_up_hears_the_agent_at_once(edge: Edge) -> None:
     edge.advance(5)
     callee.answer()
     assert callee.agent.started["metadata"] == {"to": CALLEE, "name": "Mina"}
-    callee.agent.say("Your table is at seven.", seconds=2)
+    callee.agent.says("Your table is at seven.", seconds=2)
     edge.advance(3)
     assert list(callee.heard) == ["Your table is at seven."]
     assert callee.hears(callee.agent)
@@ -53,8 +53,8 @@ def test_the_agent_hangs_up_when_it_was_heard_out(edge: Edge) -> None:
     session = remind(edge)
     callee = edge.dialed(CALLEE)
     callee.answer()
-    callee.agent.say("Good bye.", seconds=2)
-    callee.agent.drop(1000, "call ended by agent")
+    callee.agent.says("Good bye.", seconds=2)
+    callee.agent.drops(1000, "call ended by agent")
     assert callee.state == "answered"
     edge.advance(3)
     assert (callee.state, list(callee.heard)) == ("ended", ["Good bye."])
@@ -82,7 +82,7 @@ def test_who_does_not_pick_up_is_given_up_after_half_a_minute(edge: Edge) -> Non
 def test_an_agent_that_is_lost_while_it_rings_calls_off(edge: Edge) -> None:
     session = remind(edge)
     callee = edge.dialed(CALLEE)
-    callee.agent.drop()
+    callee.agent.drops()
     edge.advance(1)
     assert (callee.state, session.cause) == ("ended", "agent.lost")
 

@@ -31,7 +31,7 @@ def test_a_lost_answer_is_asked_for_again_and_stands_in_the_timeline(sim: Simula
     session = sim.session_of(caller)
     [fault] = [entry for entry in session.timeline if entry.kind == "fault"]
     assert (fault.what, fault.data) == ("answer lost", {"event": "http.request", "nth": 1})
-    assert sim.faults.log == [Fault("answer lost", "http.request", 1, sim.faults.log[0].at, session.id)]
+    assert sim.faults.log == [Fault("answer lost", "http.request", 1, sim.faults.log[0].at, session.id, ordered=True)]
     assert str(sim.faults.log[0]).endswith(f"  answer lost  http.request #1  {session.id}")
     end(sim)
 
@@ -133,6 +133,7 @@ def test_chance_is_the_seeds_and_orders_repeat_it() -> None:
     again.rates(4, {"lost_answers": 1.0})
     assert run(again) == came
     assert again.log == first.log
+    assert not any(fault.ordered for fault in again.log)
 
 
 @pytest.mark.parametrize(

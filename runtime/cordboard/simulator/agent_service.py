@@ -181,7 +181,7 @@ class SimulatedAgent:
 
     def say(self, text: str, seconds: float = 1.0, *, turn: bool = True) -> Utterance:
         """Speak for some seconds, delivered at once; `turn`: as a turn of its own, with its text."""
-        said = self._voices.utterance(self.name, text)
+        said = self._voices.utterance(self.name, text, seconds)
         if turn:
             self.begin_turn()
             self.send({"event": "turn_output_text_delta", "turn_output_text_delta": {"text": text}})

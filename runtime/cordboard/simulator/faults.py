@@ -45,11 +45,13 @@ class Fault:
     """Of its opportunity: an event's type and target, `call.connected:consult`; an agent's message; a storage key;
     `sip` or `rtp`. Ordered: "" is any."""
     nth: int = 1
-    """The n-th opportunity of that kind and event since the world began."""
+    """The n-th opportunity of that kind and event since counting began."""
     at: float = 0.0
     """Virtual seconds since the world began."""
     session: str = ""
     """Whose; "" where it is nobody's."""
+    ordered: bool = False
+    """By `next`."""
 
     def __str__(self) -> str:
         return f"{self.at:9.3f}  {self.kind}  {self.event} #{self.nth}" + (f"  {self.session}" if self.session else "")
@@ -60,6 +62,8 @@ class _Order:
     kind: str
     event: str
     left: int
+    own: bool = True
+    """By `next`, not of an earlier run."""
 
 
 class Faults:
@@ -110,29 +114,35 @@ class Faults:
         self._orders.append(_Order(kind, event, nth))
 
     def only(self, faults: Iterable[Fault]) -> None:
-        """These and nothing by rate, from the world's first moment."""
+        """These and nothing by rate, counted from now."""
         self._exact = True
-        for fault in faults:
-            self.next(fault.kind, fault.event, fault.nth)
+        self._orders += [_Order(fault.kind, fault.event, fault.nth, own=False) for fault in faults]
+
+    def restart(self) -> None:
+        """Count opportunities from here."""
+        self._counts.clear()
 
     def happens(self, kind: str, event: str, session: str = "") -> bool:
         """An opportunity: whether it goes wrong, which is then on record."""
         count = self._counts[kind, event] = self._counts.get((kind, event), 0) + 1
-        wrong = self._ordered(kind, event)
+        due = self._due(kind, event)
+        wrong = bool(due)
         if not self._exact and not wrong:
             wrong = self._by_chance(kind)
         if wrong:
-            fault = Fault(kind, event, count, round(self._now(), 4), session)
+            own = any(order.own for order in due)
+            fault = Fault(kind, event, count, round(self._now(), 4), session, own)
             self.log.append(fault)
             self.told(fault)
         return wrong
 
-    def _ordered(self, kind: str, event: str) -> bool:
-        due = False
+    def _due(self, kind: str, event: str) -> list[_Order]:
+        if not self._orders:
+            return []
         for order in self._orders:
             if order.kind == kind and order.event in ("", event):
                 order.left -= 1
-                due = due or order.left == 0
+        due = [order for order in self._orders if order.left == 0]
         if due:
             self._orders = [order for order in self._orders if order.left > 0]
         return due

@@ -145,7 +145,7 @@ class Phone:
         """Speak. RuntimeError where there is no media to carry it yet, or no more."""
         if not self.can_speak:
             raise RuntimeError(f"{self.number} cannot speak: the call is {self.state}")
-        said = self._exchange.voices.utterance(self.number, text)
+        said = self._exchange.voices.utterance(self.number, text, seconds)
         sound = tone_ulaw(said.hz, seconds)
         self._say += [sound[at : at + 160].ljust(160, b"\xff") for at in range(0, len(sound), 160)]
         self._wake()

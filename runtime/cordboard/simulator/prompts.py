@@ -41,8 +41,8 @@ class Prompts:
         return path
 
     def _tone(self, sound: Sound) -> bytes:
-        said = self._voices.utterance("prompt", sound.content)
-        return tone_ulaw(said.hz, self._seconds(sound))
+        seconds = self._seconds(sound)
+        return tone_ulaw(self._voices.utterance("prompt", sound.content, seconds).hz, seconds)
 
     def _seconds(self, sound: Sound) -> float:
         match sound.kind:

@@ -105,7 +105,7 @@ class SimulatedSonic:
             return
         if text.strip():
             seconds = max(SHORTEST, round(len(text) / CHARACTERS, 2))
-            audio = tone_ulaw(self._voices.utterance("tts", text).hz, seconds)
+            audio = tone_ulaw(self._voices.utterance("tts", text, seconds).hz, seconds)
             for start in range(0, len(audio), PIECE):
                 data = base64.b64encode(audio[start : start + PIECE]).decode()
                 self._send({"type": "chunk", "context_id": context, "data": data, "done": False, "status_code": 206})

@@ -30,6 +30,8 @@ class Utterance:
     """What."""
     hz: int
     """Its tone."""
+    seconds: float = 0.0
+    """How long it takes to say it all; 0: not known."""
 
 
 class Voices:
@@ -39,11 +41,11 @@ class Voices:
         self._said: dict[int, Utterance] = {}
         self._count = 0
 
-    def utterance(self, speaker: str, text: str) -> Utterance:
+    def utterance(self, speaker: str, text: str, seconds: float = 0.0) -> Utterance:
         """A new one with a tone that no recent one has."""
         hz = FIRST + STEP * (self._count % COUNT)
         self._count += 1
-        self._said[hz] = Utterance(speaker, text, hz)
+        self._said[hz] = Utterance(speaker, text, hz, seconds)
         return self._said[hz]
 
     def of(self, hz: int) -> Utterance | None:

@@ -1,17 +1,19 @@
 """The simulated edge as tests see it."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cordboard.simulator.agent_wires import VERSIONS, WireName
 from cordboard.simulator.simulation import Simulation
 
-from .errors import NoSuchCall, NotInSimulator
-from .objects import Leg, SessionView
+from .errors import NeverHappened, NoSuchCall
+from .faults import EdgeFaults
+from .legs import Leg
+from .sessions import SessionView
 
-FAULTS = ("loss", "reorder", "duplicate", "latency")
-"""What `Edge.faults` can do to the network between edge and phones."""
+STEP = 0.02
+"""Seconds between two looks of `advance_until`: a frame."""
 
 
 class Edge:
@@ -23,10 +25,23 @@ class Edge:
         file = template.parent / "cordboard.toml"
         self.simulation = Simulation(template, seed=seed, scenario=scenario, file=file if file.exists() else None)
         """What is beneath, for tests of the edge itself."""
+        self.faults = EdgeFaults(self.simulation)
+        """What goes wrong: `edge.faults(lost_answers=0.05)`, `edge.faults.next("answer lost")`, `edge.faults.log`."""
 
     def keys(self, **values: str) -> None:
-        """What ApplicationStorage and secrets hold."""
+        """What ApplicationStorage and secrets hold: each is a key and a secret of that name."""
         self.simulation.keys(**values)
+
+    def stored(self, key: str) -> str | None:
+        """What ApplicationStorage holds now; None where there is no such key."""
+        found = self.simulation.storage.get(key)
+        return None if found is None else found.value
+
+    def wire(self, name: WireName) -> None:
+        """Agents are opened on this wire from now on, `line` or `managed`, whatever version their handlers ask for."""
+        if name not in VERSIONS:
+            raise ValueError(f"wire: {name!r}: there are {', '.join(VERSIONS)}")
+        self.simulation.edge.wire = name
 
     def call(self, callerid: str, to: str, *, headers: Mapping[str, str] | None = None) -> Leg:
         """A call comes in."""
@@ -36,7 +51,7 @@ class Edge:
     def start(self, scenario: str, **custom_data: Any) -> SessionView:
         """A session without a call, as POST /v1/sessions starts it. StartRefused for a scenario that is not there, or
         does not listen to AppEvents.Started."""
-        return SessionView(self.simulation.start(scenario, custom_data))
+        return SessionView(self.simulation, self.simulation.start(scenario, custom_data))
 
     def dialed(self, number: str) -> Leg:
         """The newest call that the edge made to a number. NoSuchCall where there is none."""
@@ -56,14 +71,22 @@ class Edge:
         self.simulation.world.advance(seconds)
         self.simulation.world.settle()
 
-    def faults(self, **kw: Any) -> None:
-        """Faults of the network from now on: loss, reorder, duplicate (shares 0 to 1), latency (seconds).
-        Raises NotInSimulator for others."""
-        unknown = [name for name in kw if name not in FAULTS]
-        if unknown:
-            raise NotInSimulator(f"faults: {', '.join(unknown)}: not built; there are {', '.join(FAULTS)}")
-        network = self.simulation.network
-        network.conditions = replace(network.conditions, **{name: float(value) for name, value in kw.items()})
+    def advance_until(self, happened: Callable[[], object], *, at_most: float = 60.0) -> float:
+        """Let virtual time go on until something is so; the seconds that took. NeverHappened after `at_most`."""
+        world = self.simulation.world
+        began = world.now
+        world.settle()
+        while not happened():
+            if world.now - began >= at_most:
+                raise NeverHappened(f"it did not come within {at_most:g} s of virtual time")
+            world.advance(STEP)
+            world.settle()
+        return world.now - began
+
+    @property
+    def sessions(self) -> Sequence[SessionView]:
+        """Every session there was, the oldest first."""
+        return [SessionView(self.simulation, each) for each in self.simulation.edge.sessions.values()]
 
     def verify(self) -> None:
         """Assert that every call that is over ended once and was counted to the sample."""
