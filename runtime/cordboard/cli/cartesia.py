@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +19,11 @@ from cordboard.cli.errors import BAD, GOOD, NOT_FOUND, USAGE, CliError
 from cordboard.cli.options import Verbs
 from cordboard.cli.settings import read_config
 from cordboard.cli.terminal import note, out, out_json, printable, table
+from cordboard.config.model import Config
 from cordboard.edge.data_dir import DataDir
+from cordboard.edge.stores import store_addresses
+from cordboard.storage.addresses import open_secrets
 from cordboard.storage.interface import SecretNotFound, StorageError
-from cordboard.storage.secrets import SecretStore
 
 KEY: Final = "CARTESIA_API_KEY"
 
@@ -71,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     config = read_config(args)
     base_url = args.base_url or config.agents.cartesia.base_url
     try:
-        with Client(_key(DataDir(config.edge.data_dir)), base_url=base_url) as client:
+        with Client(_key(config), base_url=base_url) as client:
             return _run(args, client)
     except errors.CartesiaError as error:
         hint = _HINTS.get(type(error), "see `cordboard cartesia --help`")
@@ -117,12 +120,13 @@ def _run(args: argparse.Namespace, client: Client) -> int:
     return GOOD
 
 
-def _key(data: DataDir) -> str:
+def _key(config: Config) -> str:
     if found := os.environ.get(KEY):
         return found
+    data = DataDir(config.edge.data_dir)
     with suppress(SecretNotFound, StorageError, OSError):
-        if data.secrets.exists():
-            with SecretStore(data.secrets) as secrets:
+        if config.storage.backend == "aws" or data.secrets.exists():
+            with open_secrets(store_addresses(config, data).secrets, time.time) as secrets:
                 return secrets.resolve(KEY).value
     raise CliError(USAGE, f"there is no API key: neither {KEY} nor a secret of that name", _HINTS[errors.Unauthorized])
 

@@ -60,7 +60,8 @@ def main(args: argparse.Namespace) -> int:
         args.config = path
         note(f"no cordboard.toml here; using {path}")
     config = settled(read_config(args, overrides))
-    _put_defaults(data, args.no_line)
+    if config.storage.backend == "sqlite":
+        _put_defaults(data, args.no_line)
     edge_log.set_up("edge", config.log.format, config.log.level)
     processes = children(config, path, overrides, reload=True)
     if not args.no_line:

@@ -1,12 +1,11 @@
-"""`cordboard keys`: ApplicationStorage and secrets of this machine. A value comes from standard input or a prompt,
-never from the command line, where others see it; a secret's value is never printed."""
+"""`cordboard keys`: ApplicationStorage and secrets that the configuration names, or a stage's on AWS. A value comes
+from standard input or a prompt, never from the command line, where others see it; a secret's value is never printed."""
 
 import argparse
 import getpass
 import re
 import sys
 import time
-from contextlib import ExitStack
 from typing import Final
 
 from cordboard.cli.errors import BAD, GOOD, NOT_FOUND, USAGE, CliError
@@ -15,9 +14,9 @@ from cordboard.cli.settings import read_config
 from cordboard.cli.terminal import note, out, out_json, table
 from cordboard.edge.atomic import private_directory
 from cordboard.edge.data_dir import DataDir
-from cordboard.storage.interface import IsSecret, StorageError, StorageUnavailable
-from cordboard.storage.secrets import SecretStore
-from cordboard.storage.sqlite import SqliteStorage
+from cordboard.edge.stores import stage_addresses, store_addresses
+from cordboard.storage.addresses import open_secrets, open_storage
+from cordboard.storage.interface import ApplicationStorage, IsSecret, Secrets, StorageError, StorageUnavailable
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MAX_INPUT: Final = 64 * 1024  # bytes read from standard input; values and secrets end far below
@@ -32,19 +31,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     put.add_argument("--ttl", metavar="30d", help="forget it after this time (s, m, h, d)")
     get = verbs.add("get", "print a value that is no secret")
     get.add_argument("name", metavar="NAME")
-    verbs.add("ls", "names, never values")
+    ls = verbs.add("ls", "names, never values")
     rm = verbs.add("rm", "remove a key or secret")
     rm.add_argument("name", metavar="NAME")
+    for verb in (put, get, ls, rm):
+        verb.add_argument(
+            "--stage", type=_stage, metavar="prod", help="of this stage on AWS, as template.yaml makes it"
+        )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run one verb."""
-    data = DataDir(read_config(args).edge.data_dir)
+    config = read_config(args)
+    data = DataDir(config.edge.data_dir)
+    on_aws = args.stage is not None or config.storage.backend == "aws"
+    addresses = store_addresses(config, data)
+    if args.stage is not None:
+        addresses = stage_addresses(args.stage, config.storage.aws.region)
     try:
-        private_directory(data.root)
-        with ExitStack() as stack:
-            secrets = stack.enter_context(SecretStore(data.secrets))
-            storage = stack.enter_context(SqliteStorage(data.storage, time.time, is_secret=secrets.is_secret))
+        if not on_aws:
+            private_directory(data.root)
+        with (
+            open_secrets(addresses.secrets, time.time) as secrets,
+            open_storage(addresses.storage, time.time, is_secret=secrets.is_secret) as storage,
+        ):
             match args.action:
                 case "put":
                     return _put(args, storage, secrets)
@@ -61,14 +71,15 @@ def main(args: argparse.Namespace) -> int:
             BAD, f"{args.name} is a secret: its value stays where it is", "scenarios read it with session.secret"
         ) from None
     except StorageUnavailable as error:
-        raise CliError(USAGE, str(error), f"check the files in {data.root}") from None
+        hint = "check credentials, region and stage" if on_aws else f"check the files in {data.root}"
+        raise CliError(USAGE, str(error), hint) from None
     except StorageError as error:
         raise CliError(USAGE, str(error), "see `cordboard keys --help`") from None
     except OSError as error:
         raise CliError(USAGE, f"{data.root}: {error.strerror}", "set edge.data_dir to a folder you own") from None
 
 
-def _put(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
+def _put(args: argparse.Namespace, storage: ApplicationStorage, secrets: Secrets) -> int:
     ttl = None if args.ttl is None else _seconds(args.ttl)
     if args.secret and ttl is not None:
         raise CliError(USAGE, "--ttl does not apply to secrets", "leave one of --secret and --ttl out")
@@ -85,7 +96,7 @@ def _put(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore)
     return GOOD
 
 
-def _get(args: argparse.Namespace, storage: SqliteStorage) -> int:
+def _get(args: argparse.Namespace, storage: ApplicationStorage) -> int:
     item = storage.get(args.name)
     if item is None:
         raise _unknown(args.name)
@@ -96,7 +107,7 @@ def _get(args: argparse.Namespace, storage: SqliteStorage) -> int:
     return GOOD
 
 
-def _ls(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
+def _ls(args: argparse.Namespace, storage: ApplicationStorage, secrets: Secrets) -> int:
     rows = [(name, "secret", "") for name in secrets.names()]
     for name in storage.keys(None):
         item = None if secrets.is_secret(name) else storage.get(name)
@@ -111,7 +122,7 @@ def _ls(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) 
     return GOOD
 
 
-def _rm(args: argparse.Namespace, storage: SqliteStorage, secrets: SecretStore) -> int:
+def _rm(args: argparse.Namespace, storage: ApplicationStorage, secrets: Secrets) -> int:
     was_secret = secrets.remove(args.name)
     was_key = storage.remove(args.name)
     if not was_secret and not was_key:
@@ -133,6 +144,12 @@ def _read_value(name: str) -> str:
         return data.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise CliError(USAGE, "the value is no UTF-8 text", "encode bytes first, for example as base64") from None
+
+
+def _stage(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", text):  # as the template's parameter Stage
+        raise argparse.ArgumentTypeError(f"{text!r} is no stage; use up to 16 small letters, digits and -")
+    return text
 
 
 def _seconds(text: str) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from cordboard.config import values
+from cordboard.config import aws, values
+from cordboard.config.aws import AwsStorage, LambdaFunctions
 from cordboard.config.error import ConfigError
 from cordboard.config.lines import find_line, index_lines
 from cordboard.config.model import (
@@ -44,15 +45,15 @@ from cordboard.config.model import (
     Webhooks,
 )
 from cordboard.config.not_yet import NOT_YET, NOT_YET_VALUES
+from cordboard.config.toml_file import parse, read_file
 
-MAX_FILE: Final = 1_048_576  # bytes; a file with thousands of routes has a tenth
 DAY: Final = 86_400.0  # seconds
 EMERGENCY: Final = ["000", "110", "112", "118", "119", "911", "999"]  # denied by default: nobody can call back an agent
 _PREFIX: Final = "CORDBOARD_"
 _ARRAYS: Final = ("trunks", "routes", "outbound")
-_HOSTS: Final[tuple[Literal["in_process", "workers"], ...]] = ("in_process", "workers")
+_HOSTS: Final[tuple[Literal["in_process", "workers", "lambda"], ...]] = ("in_process", "workers", "lambda")
 _ACCEPT: Final[tuple[Literal["trunks", "any"], ...]] = ("trunks", "any")
-_BACKENDS: Final[tuple[Literal["sqlite"], ...]] = ("sqlite",)
+_BACKENDS: Final[tuple[Literal["sqlite", "aws"], ...]] = ("sqlite", "aws")
 _ENGINES: Final[tuple[Literal["espeak-ng", "sonic"], ...]] = ("espeak-ng", "sonic")
 _MODES: Final[tuple[Literal["off", "scenario", "all"], ...]] = ("off", "scenario", "all")
 _FORMATS: Final[tuple[Literal["text", "json"], ...]] = ("text", "json")
@@ -79,8 +80,8 @@ def show(config: Config) -> list[Setting]:
 class _Reader:
     def __init__(self, path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> None:
         self._path = path
-        source = "" if path is None else _read_file(path)
-        self._file: dict[str, object] = {} if path is None else _parse(path, source)
+        source = "" if path is None else read_file(path)
+        self._file: dict[str, object] = {} if path is None else parse(path, source)
         self._lines = index_lines(source)
         self._environ = {
             name.removeprefix(_PREFIX).lower().replace("__", "."): name
@@ -135,6 +136,14 @@ class _Reader:
                 timeout=self._take("functions.timeout", values.duration(0.1, 30), "5s"),  # a parked event lives 30 s
                 spare=self._take("functions.spare", values.whole(0, 64), 1),
                 max_workers=self._take("functions.max_workers", values.whole(1, 256), 32),  # each is a Python process
+                aws_lambda=LambdaFunctions(
+                    region=self._take("functions.lambda.region", _optional(aws.region), None),
+                    alias=self._take("functions.lambda.alias", aws.lambda_alias, "live"),
+                    names=self._take("functions.lambda.names", values.list_of(aws.lambda_name), []),
+                    parameter=self._take(  # as template.yaml has it with its own defaults
+                        "functions.lambda.parameter", aws.parameter, "/cordboard/dev/functions/line-agent"
+                    ),
+                ),
             ),
             agents=Agents(
                 CartesiaAgents(
@@ -152,11 +161,19 @@ class _Reader:
             ),
             media=Media(prompts=self._take_path("media.prompts", "prompts")),
             webhooks=Webhooks(CartesiaReceiver(self._webhook_secrets("webhooks.cartesia"))),
-            storage=Storage(self._take("storage.backend", values.one_of(_BACKENDS), "sqlite")),
+            storage=Storage(
+                backend=self._take("storage.backend", values.one_of(_BACKENDS), "sqlite"),
+                aws=AwsStorage(
+                    prefix=self._take("storage.aws.prefix", aws.parameter, "/cordboard/dev"),
+                    table=self._take("storage.aws.table", aws.table, "cordboard-dev"),
+                    region=self._take("storage.aws.region", _optional(aws.region), None),
+                ),
+            ),
             recording=Recording(
                 mode=self._take("recording.mode", values.one_of(_MODES), "scenario"),
                 announce=self._take("recording.announce", values.prompt, ""),
                 required_for=self._take("recording.required_for", values.list_of(values.pattern), []),
+                sink=self._take("recording.sink", aws.sink, ""),
             ),
             retention=Retention(
                 recordings=self._take("retention.recordings", values.retention, "30d"),
@@ -371,29 +388,3 @@ def _leaves(table: Mapping[str, object], at: str, whole: set[str]) -> Iterator[t
                 yield from _leaves(entry, f"{key}[{index}]", whole)
         else:
             yield key, value
-
-
-def _read_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE + 1)
-    except OSError as error:
-        hint = "docs/operate.md shows one, --config names another"
-        raise ConfigError(str(path), "", None, f"cannot be read: {error.strerror}", hint) from None
-    if len(content) > MAX_FILE:
-        raise ConfigError(str(path), "", None, f"is larger than {MAX_FILE} bytes", "check that it is the right file")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError(str(path), "", None, "is not UTF-8", "save it as UTF-8") from None
-
-
-def _parse(path: Path, source: str) -> dict[str, object]:
-    try:
-        return tomllib.loads(source)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        line = re.search(r"at line (\d+)", str(error))
-        message = re.sub(r" \(at .*\)", "", str(error))
-        raise ConfigError(
-            str(path), "", None if line is None else int(line[1]), f"is no TOML: {message}", "see https://toml.io"
-        ) from None

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Literal
 
+from cordboard.config.aws import AwsStorage, LambdaFunctions, S3Sink
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -179,7 +181,7 @@ class Dial:
 class Functions:
     """[functions]"""
 
-    host: Literal["in_process", "workers"]
+    host: Literal["in_process", "workers", "lambda"]
     """Where functions run."""
     template: Path
     """The SAM template that lists them."""
@@ -189,6 +191,8 @@ class Functions:
     """Warm workers kept beside the busy ones, per function."""
     max_workers: int
     """Worker processes of one function, busy ones included; further rounds wait."""
+    aws_lambda: LambdaFunctions
+    """[functions.lambda]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +259,10 @@ class Webhooks:
 class Storage:
     """[storage]"""
 
-    backend: Literal["sqlite"]
-    """Where ApplicationStorage and secrets live."""
+    backend: Literal["sqlite", "aws"]
+    """Where ApplicationStorage and secrets live: files in data_dir, or DynamoDB and Parameter Store."""
+    aws: AwsStorage
+    """[storage.aws]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +276,8 @@ class Recording:
     required_for: tuple[str, ...]
     """Patterns of the numbers at the other end for which it is needed; empty: for all. One that is not shown, or
     is no number, always needs it."""
+    sink: S3Sink | None
+    """Where finished recordings are copied to; None: they stay in data_dir alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,9 @@ NOT_YET: Final[dict[str, tuple[object, ...]]] = {
     "trunks.max_cps": (),
     "dial.max_minutes_per_day": (),
     "functions.stage": (),
-    "functions.lambda": ({},),
     "agents.cartesia.play_out_on_end": (),
-    "storage.aws": ({},),
     "recording.format": ("wav",),
     "recording.encrypt": ({}, {"key": ""}),
-    "recording.sink": ("",),
     "privacy.redact": ([],),
     "limits.agent_silence": (),
     "otel": ({}, {"endpoint": ""}),
@@ -34,7 +31,5 @@ NOT_YET: Final[dict[str, tuple[object, ...]]] = {
 }
 
 NOT_YET_VALUES: Final[dict[str, tuple[str, ...]]] = {
-    "functions.host": ("lambda",),
-    "storage.backend": ("aws",),
     "recording.mode": ("all",),
 }

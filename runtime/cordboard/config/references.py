@@ -5,10 +5,10 @@ from pathlib import Path
 
 from cordboard.config.error import ConfigError
 from cordboard.config.model import SecretRef
-from cordboard.storage.interface import MAX_SECRET_CHARS, SecretNotFound, Secrets
+from cordboard.storage.interface import MAX_SECRET_CHARS, SecretNotFound, SecretReader
 
 
-def reveal(key: str, reference: SecretRef, environ: Mapping[str, str], secrets: Secrets) -> str:
+def reveal(key: str, reference: SecretRef, environ: Mapping[str, str], secrets: SecretReader) -> str:
     """The secret that the configuration's `key` refers to; line ends after it are dropped from a file.
 
     Raises ConfigError, which names the reference and never the value, and what `secrets.resolve` raises when the store
@@ -32,7 +32,7 @@ def reveal(key: str, reference: SecretRef, environ: Mapping[str, str], secrets: 
     return value
 
 
-def _read(reference: SecretRef, environ: Mapping[str, str], secrets: Secrets) -> str:
+def _read(reference: SecretRef, environ: Mapping[str, str], secrets: SecretReader) -> str:
     if reference.kind == "secret":
         return secrets.resolve(reference.name).value
     if reference.kind == "env":

@@ -31,6 +31,7 @@ from .errors import (
 from .host import ReleasingHost, read_answer
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_lambda import LambdaClient
 
 CONNECT_TIMEOUT: Final = 2.0  # seconds
@@ -125,6 +126,30 @@ class LambdaHost(ReleasingHost[Published]):
         return _Versions(code.versions, self._client, self._threads)
 
 
+def names_in_parameter(parameter: str, region: str | None) -> Callable[[], Sequence[str]]:
+    """Reads names from a StringList of Parameter Store, anew each time. What it returns raises ReleaseError."""
+
+    def names() -> Sequence[str]:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            client = boto3.client("ssm", region_name=region, config=_config())
+            try:
+                found = client.get_parameter(Name=parameter)["Parameter"]
+            finally:
+                client.close()
+        except ClientError as error:
+            if _code(error) == "ParameterNotFound":
+                raise ReleaseError(f"parameter {parameter} is not there: deploy the template first") from None
+            raise ReleaseError(f"parameter {parameter}: {_code(error)}; allow the role ssm:GetParameter") from None
+        except BotoCoreError as error:
+            raise ReleaseError(f"parameter {parameter}: {error}") from None
+        return [name.strip() for name in str(found.get("Value", "")).split(",") if name.strip()]
+
+    return names
+
+
 class _Versions:
     def __init__(self, versions: Mapping[str, str], client: LambdaClient, threads: ThreadPoolExecutor) -> None:
         self._versions = versions
@@ -165,20 +190,24 @@ class _Versions:
         return read_answer(function, payload)
 
 
-def _client(region: str | None, endpoint_url: str | None) -> LambdaClient:
-    import boto3
+def _config() -> Config:
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
 
-    config = Config(
+    return Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1},  # a second attempt is the edge's to fence
         max_pool_connections=MAX_AT_ONCE,
         tcp_keepalive=True,
     )
+
+
+def _client(region: str | None, endpoint_url: str | None) -> LambdaClient:
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
     try:
-        return boto3.client("lambda", region_name=region, endpoint_url=endpoint_url, config=config)
+        return boto3.client("lambda", region_name=region, endpoint_url=endpoint_url, config=_config())
     except (BotoCoreError, ValueError) as error:  # no region; an endpoint that is no address
         raise ReleaseError(f"AWS Lambda: {error}") from None
 

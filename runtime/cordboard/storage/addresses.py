@@ -7,6 +7,8 @@ start pays for the one it uses.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +26,16 @@ _TABLE: Final = re.compile(r"[A-Za-z0-9_.-]{3,255}")  # names of tables (DynamoD
 _REGION: Final = re.compile(r"[a-z0-9-]{2,40}")
 
 
+@contextmanager
+def _with_boto3(address: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore"):
+            raise
+        raise StorageUnavailable(f"{address} needs boto3; install it: pip install 'cordboard[aws]'") from None
+
+
 def open_storage(address: str, clock: Clock, *, is_secret: IsSecretName) -> SqliteStorage | DynamoStorage:
     """ApplicationStorage. Raises StorageUnavailable."""
     kind, place, region = _parts(address, "sqlite", "dynamodb")
@@ -33,7 +45,8 @@ def open_storage(address: str, clock: Clock, *, is_secret: IsSecretName) -> Sqli
         return SqliteStorage(Path(place), clock, is_secret=is_secret)
     from cordboard.storage.dynamodb import DynamoStorage
 
-    return DynamoStorage(place, clock, is_secret=is_secret, region=region)
+    with _with_boto3(address):
+        return DynamoStorage(place, clock, is_secret=is_secret, region=region)
 
 
 def open_secrets(address: str, clock: Clock) -> SecretStore | ParameterStoreSecrets:
@@ -45,7 +58,8 @@ def open_secrets(address: str, clock: Clock) -> SecretStore | ParameterStoreSecr
         return SecretStore(Path(place))
     from cordboard.storage.parameter_store import ParameterStoreSecrets
 
-    return ParameterStoreSecrets(place, clock, region=region)
+    with _with_boto3(address):
+        return ParameterStoreSecrets(place, clock, region=region)
 
 
 def open_claims(address: str, clock: Clock) -> SqliteClaims | DynamoClaims:
@@ -57,7 +71,8 @@ def open_claims(address: str, clock: Clock) -> SqliteClaims | DynamoClaims:
         return SqliteClaims(Path(place), clock)
     from cordboard.storage.dynamodb_claims import DynamoClaims
 
-    return DynamoClaims(place, clock, region=region)
+    with _with_boto3(address):
+        return DynamoClaims(place, clock, region=region)
 
 
 _WRITE: Final = {"sqlite": "sqlite:/path/to/file", "dynamodb": "dynamodb:TABLE", "ssm": "ssm:/cordboard/prod/secrets"}

@@ -133,14 +133,18 @@ class SecretValue(NamedTuple):
         return f"SecretValue('***', version={self.version})"
 
 
-class Secrets(Protocol):
+class SecretReader(Protocol):
+    """What needs no more of secrets than their values."""
+
+    def resolve(self, name: str) -> SecretValue:
+        """The newest value and its version. Raises SecretNotFound."""
+
+
+class Secrets(SecretReader, Protocol):
     """Named secrets with versions that are never used twice, not even after a removal."""
 
     def put(self, name: str, value: str) -> int:
         """Store and return the new version. Raises KeyInvalid, KeyTooLong, ValueInvalid, ValueTooLong."""
-
-    def resolve(self, name: str) -> SecretValue:
-        """The newest value and its version. Raises SecretNotFound."""
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -89,27 +90,20 @@ class ParameterStoreSecrets:
                 raise
         if found["Type"] != "SecureString":
             raise StorageUnavailable(f"parameter {self._name(name)} is a {found['Type']}, not a SecureString")
-        value = SecretValue(str(found["Value"]), round(found["LastModifiedDate"].timestamp() * 1000))
+        value = _value(found)
         with self._lock:
             self._values[name] = (now, value)
         return value
 
+    def read_all(self) -> dict[str, SecretValue]:
+        """Every secret by its name, ten a request; asks AWS each time."""
+        return {name: _value(found) for name, found in self._list(decrypt=True)}
+
     def names(self) -> list[str]:
         """See Secrets.names; asks AWS each time."""
-        found: set[str] = set()
-        asked: dict[str, Any] = {"Path": self._path, "Recursive": False, "WithDecryption": False}
-        while True:
-            with speaking_of(f"parameters {self._path}"):
-                page: Any = self._live().get_parameters_by_path(**asked)
-            for each in page["Parameters"]:
-                name = str(each["Name"]).rpartition("/")[2]
-                if each["Type"] == "SecureString" and is_secret_name(name):
-                    found.add(name)
-            if not page.get("NextToken"):
-                break
-            asked["NextToken"] = page["NextToken"]
+        found = frozenset(name for name, _ in self._list(decrypt=False))
         with self._lock:
-            self._names = (self._clock(), frozenset(found))
+            self._names = (self._clock(), found)
         return sorted(found)
 
     def remove(self, name: str) -> bool:
@@ -158,6 +152,19 @@ class ParameterStoreSecrets:
     ) -> None:
         self.close()
 
+    def _list(self, *, decrypt: bool) -> Iterator[tuple[str, Any]]:
+        asked: dict[str, Any] = {"Path": self._path, "Recursive": False, "WithDecryption": decrypt}
+        while True:
+            with speaking_of(f"parameters {self._path}"):
+                page: Any = self._live().get_parameters_by_path(**asked)
+            for each in page["Parameters"]:
+                name = str(each["Name"]).rpartition("/")[2]
+                if each["Type"] == "SecureString" and is_secret_name(name):
+                    yield name, each
+            if not page.get("NextToken"):
+                return
+            asked["NextToken"] = page["NextToken"]
+
     def _forget(self, name: str) -> None:
         with self._lock:
             self._values.pop(name, None)
@@ -170,3 +177,7 @@ class ParameterStoreSecrets:
         if self._client is None:
             raise StorageUnavailable(f"parameters {self._path}: the store is closed")
         return self._client
+
+
+def _value(found: Any) -> SecretValue:
+    return SecretValue(str(found["Value"]), round(found["LastModifiedDate"].timestamp() * 1000))

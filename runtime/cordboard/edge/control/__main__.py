@@ -29,15 +29,15 @@ from cordboard.edge.control.metrics import Metrics
 from cordboard.edge.control.planes import PlaneLinks
 from cordboard.edge.control.process import FORMER_LIFE, ControlProcess, Surroundings
 from cordboard.edge.control.prompts import Prompts
-from cordboard.edge.control.reload import watch
+from cordboard.edge.control.reload import follow, watch
+from cordboard.edge.control.secrets import control_secrets
 from cordboard.edge.control.speech import speech_of
 from cordboard.edge.control.webhooks import cartesia_webhooks
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report, report_alive
 from cordboard.edge.settle import own_address, settle
 from cordboard.session.engine import ControlEngine
-from cordboard.storage.interface import SecretNotFound
-from cordboard.storage.secrets import SecretStore
+from cordboard.storage.interface import SecretNotFound, SecretReader, StorageError
 
 PLANES_UP: Final = 20.0  # seconds for the first plane; one takes some tenths
 
@@ -59,7 +59,7 @@ def main() -> int:
     except FunctionsBroken as error:
         sys.stderr.write(f"cordboard: {error}\n`cordboard functions list` says what each function is\n")
         return 1
-    except (ConfigError, KeyUnusable, StartError) as error:
+    except (ConfigError, KeyUnusable, StartError, StorageError) as error:
         sys.stderr.write(f"cordboard: {error}\n")
         return 2
     return 0
@@ -84,7 +84,7 @@ async def _run(config: Config, *, reload: bool) -> None:
         stack.callback(life_line.close)
         alive = loop.create_task(report_alive())
         stack.callback(alive.cancel)
-        store = stack.enter_context(SecretStore(data.secrets))
+        store = await stack.enter_async_context(control_secrets(config, data))
         life = secrets.token_hex(8)
         calls = CallFiles(data, life)
         stack.callback(calls.close)
@@ -130,11 +130,13 @@ async def _run(config: Config, *, reload: bool) -> None:
         control.restore(dialogs.restore())
         former = loop.create_task(_end_former_lives(calls, config.edge.lease + FORMER_LIFE))
         stack.callback(former.cancel)
-        if reload:
 
-            def on_release(release: Release) -> None:
-                control.set_release(with_timeout(release, config.functions.timeout))
+        def on_release(release: Release) -> None:
+            control.set_release(with_timeout(release, config.functions.timeout))
 
+        if config.functions.host == "lambda":
+            stack.callback(loop.create_task(follow(host, on_release)).cancel)
+        elif reload:
             watching = loop.create_task(watch(config.functions.template, host, on_release))
             stack.callback(watching.cancel)
         if not await _ready(control, ended):
@@ -183,7 +185,7 @@ class _binding:
             ) from error
 
 
-def _resolver(store: SecretStore) -> Callable[[str], tuple[str, str]]:
+def _resolver(store: SecretReader) -> Callable[[str], tuple[str, str]]:
     def resolve(name: str) -> tuple[str, str]:
         try:
             found = store.resolve(name)
@@ -194,7 +196,7 @@ def _resolver(store: SecretStore) -> Callable[[str], tuple[str, str]]:
     return resolve
 
 
-def _control_keys(config: Config, data: DataDir, store: SecretStore) -> list[bytes]:
+def _control_keys(config: Config, data: DataDir, store: SecretReader) -> list[bytes]:
     """The minting key first."""
     public = config.http.public
     if public.signing_key is None:
@@ -205,19 +207,19 @@ def _control_keys(config: Config, data: DataDir, store: SecretStore) -> list[byt
     return [first, *former]
 
 
-def _request_key(config: Config, store: SecretStore) -> bytes | None:
+def _request_key(config: Config, store: SecretReader) -> bytes | None:
     reference = config.http.public.request_key
     return None if reference is None else _strong("http.public.request_key", reference, store)
 
 
-def _strong(key: str, reference: SecretRef, store: SecretStore) -> bytes:
+def _strong(key: str, reference: SecretRef, store: SecretReader) -> bytes:
     value = reveal(key, reference, os.environ, store).encode()
     if len(value) < KEY_BYTES:
         raise StartError(f"{key}: shorter than {KEY_BYTES} bytes\nmake one: openssl rand -hex 32")
     return value
 
 
-def _speech_key(config: Config, store: SecretStore) -> str:
+def _speech_key(config: Config, store: SecretReader) -> str:
     reference = config.speech.api_key
     assert reference is not None  # load
     return reveal("speech.api_key", reference, os.environ, store)

@@ -1,18 +1,23 @@
 """The host of functions that the configuration chooses, started, with this edge's storage and secrets."""
 
 import logging
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Final
 
+from cordboard.config.aws import LambdaFunctions
 from cordboard.config.model import Config
 from cordboard.contract.records import Description, EventRoute
 from cordboard.contract.release import Release
 from cordboard.edge.control.turns import FunctionHost
 from cordboard.edge.data_dir import DataDir
+from cordboard.edge.stores import store_addresses
 from cordboard.hosts.errors import FunctionError, ReleaseError, TemplateError
+from cordboard.scenario.binding import SECRETS_VARIABLE, STORAGE_VARIABLE
+from cordboard.storage.addresses import open_secrets, open_storage
 
 log = logging.getLogger("cordboard.functions")
 
@@ -60,27 +65,46 @@ def with_timeout(release: Release, seconds: float) -> Release:
 
 
 def _open(config: Config, data: DataDir, stack: ExitStack) -> FunctionHost:
+    addresses = store_addresses(config, data)
+    if config.functions.host == "lambda":
+        return _lambda_host(config.functions.aws_lambda)
     if config.functions.host == "in_process":
         from cordboard.hosts.in_process import InProcessHost
         from cordboard.scenario import Stores
-        from cordboard.storage.secrets import SecretStore
-        from cordboard.storage.sqlite import SqliteStorage
 
-        secrets = stack.enter_context(SecretStore(data.secrets))
-        storage = stack.enter_context(SqliteStorage(data.storage, time.time, is_secret=secrets.is_secret))
+        secrets = open_secrets(addresses.secrets, time.time)
+        stack.callback(secrets.close)
+        storage = open_storage(addresses.storage, time.time, is_secret=secrets.is_secret)
+        stack.callback(storage.close)
         return InProcessHost(config.functions.template, stores=Stores(storage, secrets))
     from cordboard.hosts.workers import WorkerHost
 
+    aws = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     return WorkerHost(
         config.functions.template,
         environment={
-            "CORDBOARD_STORAGE": f"sqlite:{data.storage}",
-            "CORDBOARD_SECRETS": f"sqlite:{data.secrets}",
+            **(aws if config.storage.backend == "aws" else {}),  # who opens the stores needs the edge's role
+            STORAGE_VARIABLE: addresses.storage,
+            SECRETS_VARIABLE: addresses.secrets,
         },
         spare=max(1, config.functions.spare),
         max_workers=config.functions.max_workers,
         on_log=_log_line,
     )
+
+
+def _lambda_host(wanted: LambdaFunctions) -> FunctionHost:
+    try:
+        from cordboard.hosts.aws_lambda import LambdaHost, names_in_parameter
+
+        names = (lambda: wanted.names) if wanted.names else names_in_parameter(wanted.parameter, wanted.region)
+        return LambdaHost(names, alias=wanted.alias, region=wanted.region)
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore"):
+            raise
+        raise FunctionsBroken("functions.host = \"lambda\" needs boto3: pip install 'cordboard[aws]'") from None
+    except ReleaseError as error:
+        raise FunctionsBroken(str(error)) from None
 
 
 def _log_line(function: str, request: str, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Under `dev`: a new release for new calls whenever a file of the functions changes."""
+"""A new release for new calls: under `dev` whenever a file changes, with AWS Lambda whenever an alias moves."""
 
 import asyncio
 import logging
@@ -8,8 +8,10 @@ from typing import Final
 
 from cordboard.contract.release import Release
 from cordboard.edge.control.turns import FunctionHost
+from cordboard.hosts.errors import FunctionError, ReleaseError
 
 POLL: Final = 0.5  # seconds between two looks; shorter than switching from the editor to the phone
+ALIAS_POLL: Final = 15.0  # seconds between two looks at the aliases: a request a function, of 100 each second
 MAX_FILES: Final = 5_000  # files looked at; a project with more is watched in part
 _SUFFIXES: Final = frozenset((".py", ".json", ".toml", ".yaml", ".yml", ".txt"))
 _SKIPPED: Final = frozenset((".venv", "venv", "node_modules", "__pycache__", "var", "out"))
@@ -33,6 +35,26 @@ async def watch(template: Path, host: FunctionHost, on_release: Callable[[Releas
             continue
         log.info("release %s takes new calls", release.id[:12])
         on_release(release)
+
+
+async def follow(host: FunctionHost, on_release: Callable[[Release], None], every: float = ALIAS_POLL) -> None:
+    """Ask the host anew until cancelled. What stands in the way is told once, and the old release stays meanwhile."""
+    current = host.current.id
+    told = ""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            release = await host.reload()
+        except (ReleaseError, FunctionError) as error:
+            if str(error) != told:
+                log.error("new calls stay with release %s: %s", current, error)
+            told = str(error)
+            continue
+        told = ""
+        if release.id != current:
+            current = release.id
+            log.info("release %s takes new calls", current)
+            on_release(release)
 
 
 def _moments(template: Path) -> dict[str, int]:

@@ -40,7 +40,7 @@ from cordboard.scenario.webhook_gate import (
 )
 from cordboard.scenario.webhook_gate import read_body as read_event
 from cordboard.storage.claims import Claims
-from cordboard.storage.interface import Secrets
+from cordboard.storage.interface import SecretReader
 from cordboard.storage.sqlite_claims import SqliteClaims
 
 KEY: Final = "webhooks.cartesia.secrets"
@@ -55,7 +55,7 @@ log = logging.getLogger("cordboard.webhooks")
 
 @contextlib.asynccontextmanager
 async def cartesia_webhooks(
-    config: Config, data: DataDir, secrets: Secrets, host: FunctionHost, count: Count
+    config: Config, data: DataDir, secrets: SecretReader, host: FunctionHost, count: Count
 ) -> AsyncIterator[ASGIApp | None]:
     """The route; None without [webhooks.cartesia]. Raises ConfigError, which names the key of a secret that is not
     there and the command that stores it, and StorageUnavailable."""
