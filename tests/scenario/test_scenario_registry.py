@@ -1,14 +1,17 @@
 """Definition of a scenario: what import refuses, and what a function says of itself."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from tests.scenario.rounds import invocation, payload, played
 
-from cordboard.contract.codec import DecodeError
+from cordboard.contract.codec import DecodeError, decode, encode
+from cordboard.contract.patience import Fallback, Patience
 from cordboard.contract.records import Description, EventRoute
+from cordboard.contract.release import Release
 from cordboard.scenario import (
     AppEvents,
     ApplicationStorage,
@@ -43,7 +46,7 @@ async def nothing(session: Session[Any], event: events.Event) -> None:
 
 
 def test_a_description_holds_routes_defaults_and_policy() -> None:
-    scenario = Scenario("desk", state=State, on_error="ignore")
+    scenario = Scenario("desk", state=State, on_error="ignore", fallback=Fallback(code=503))
     scenario.on(AppEvents.CallAlerting, timeout=2.5)(nothing)
     scenario.on(CallEvents.Connected, CallEvents.Failed, target="consult", on_error="fallback")(nothing)
     scenario.log_only(Cartesia.AgentsEvents.ACK, Cartesia.Events.WebSocketMediaStarted, Cartesia.AgentsEvents.ACK)
@@ -57,7 +60,53 @@ def test_a_description_holds_routes_defaults_and_policy() -> None:
         ("agent.ack", "media.started"),
         "ignore",
         {"count": 0, "score": 5, "names": [], "by_name": {}, "inner": {"note": "x"}},
+        fallback=Fallback(code=503),
     )
+
+
+def test_a_description_holds_patience_and_fallbacks() -> None:
+    shared, own = Patience(tone_after=0.7, prompt="one moment", fallback_after=5.0), Patience(tone_after=0.4)
+    scenario = Scenario("desk", patience=shared, fallback=Fallback(to="+1555", callerid="+1444"))
+    scenario.on(AppEvents.CallAlerting, patience=own, fallback=Fallback(code=503))(nothing)
+    scenario.on(AppEvents.HttpRequest)(nothing)
+    found = decode(Description, encode(scenario.describe()))
+    assert found == scenario.describe()
+    release = Release("r", {"app": found})
+    assert release.patience("desk", "call.alerting", None) == own
+    assert release.patience("desk", "http.request", None) == shared
+    assert release.fallback("desk", "call.alerting", None) == Fallback(code=503)
+    assert release.fallback("desk", "http.request", None) == Fallback(to="+1555", callerid="+1444")
+    assert release.last_resort("desk") == Fallback(to="+1555", callerid="+1444")
+    assert release.last_resort("other") is None
+
+
+def test_a_fallback_that_is_asked_for_must_be_given() -> None:
+    with pytest.raises(ValueError, match=r"Scenario\('s'\) has on_error=\"fallback\" and no fallback"):
+        Scenario("s", on_error="fallback")
+    with pytest.raises(ValueError, match=r"Scenario\('s'\) has patience with fallback_after and no fallback"):
+        Scenario("s", patience=Patience(fallback_after=5.0))
+    with pytest.raises(ValueError, match=r"scenario.on\(timer\) has on_error=\"fallback\" and no fallback"):
+        Scenario("s").on(AppEvents.Timer, on_error="fallback")
+    Scenario("s").on(AppEvents.Timer, on_error="fallback", fallback=Fallback(prompt="goodbye"))
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Patience(tone_after=0.1), "tone_after"),
+        (lambda: Patience(prompt="x", prompt_after=61), "prompt_after"),
+        (lambda: Patience(fallback_after=0), "fallback_after"),
+        (lambda: Patience(prompt="x" * 1501), "prompt"),
+        (lambda: Fallback(callerid="+1"), "to"),
+        (lambda: Fallback(to="+1", timeout=0), "timeout"),
+        (lambda: Fallback(code=302), "code"),
+        (lambda: Fallback(prompt=" "), "prompt"),
+    ],
+)
+def test_what_no_patience_can_be_is_refused_by_name(make: Callable[[], object], field: str) -> None:
+    with pytest.raises(DecodeError) as refused:
+        make()
+    assert refused.value.path == field
 
 
 def test_one_handler_for_each_event_and_target() -> None:

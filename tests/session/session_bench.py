@@ -15,6 +15,7 @@ from typing import Any
 
 from cordboard.config.load import load
 from cordboard.contract.commands import fingerprint
+from cordboard.contract.patience import Fallback, Patience
 from cordboard.contract.records import CallEnded, Description, EventRoute, TimelineEntry
 from cordboard.contract.release import Release
 from cordboard.session import effects as out
@@ -135,6 +136,8 @@ class Bench:
         self.log_only: tuple[str, ...] = ()
         self.on_error: dict[str, Any] = {}
         self.scenario_on_error: Any = None
+        self.patience: Patience | None = None
+        self.fallback: Fallback | None = None
         self.config = _config(*changes)
         self._numbers = itertools.count(1)
         self.life = 0
@@ -162,7 +165,15 @@ class Bench:
 
     def release(self) -> Release:
         events = tuple(EventRoute(type_, target, on_error=self.on_error.get(type_)) for type_, target in self.handlers)
-        return Release("r1", {"app": Description("desk", events, self.log_only, on_error=self.scenario_on_error)})
+        app = Description(
+            "desk",
+            events,
+            self.log_only,
+            on_error=self.scenario_on_error,
+            patience=self.patience,
+            fallback=self.fallback,
+        )
+        return Release("r1", {"app": app})
 
     def retake(self) -> None:
         """New sessions take what `handlers`, `log_only` and `on_error` say now."""

@@ -31,7 +31,8 @@ POLICY = [
     ("call.disconnected", "ignore", "ignore"),
     ("websocket.close", None, "terminate"),
     ("websocket.close", "ignore", "ignore"),
-    ("websocket.close", "fallback", "terminate"),
+    ("websocket.close", "fallback", "fallback"),
+    ("call.alerting", "fallback", "fallback"),
     ("agent.custom", None, "ignore"),
     ("http.request", None, "reply"),
     ("http.request", "terminate", "reply"),
@@ -58,13 +59,13 @@ def test_what_happens_when_an_event_fails(type_: str, chosen: str | None, policy
         bench.caller.hang_up()
     bench.run(1)
     assert policies(bench) == [("KeyError", policy)]
-    over = policy in ("refuse", "terminate")
+    over = policy in ("refuse", "terminate", "fallback")
     assert (len(bench.kept.ended) == 1) is (over or type_ == "call.disconnected")
     if over:
         ended_before = type_ == "call.disconnected"  # then what ended the last call is the cause
         assert bench.record.cause == ("caller.hangup" if ended_before else "handler.failed")
         assert bench.record.fault == ("none" if ended_before else "function")
-    if policy == "refuse":
+    if type_ == "call.alerting":
         assert bench.caller.last(sip.Failed).code == 480
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from .codec import DecodeError
 from .commands import Command
 from .events import Event
+from .patience import Fallback, Patience
 
 INVOCATION_SCHEMA = "cordboard.invocation/1"
 ANSWER_SCHEMA = "cordboard.answer/1"
@@ -272,6 +273,10 @@ class EventRoute:
     """Overrides the policy of DESIGN §4."""
     tool: bool = False
     """Made for the function's tools: the target is a tool's name; without one it yields to any handler."""
+    patience: Patience | None = None
+    """What is heard while it is late; None: the scenario's."""
+    fallback: Fallback | None = None
+    """What becomes of the call when it is too late, or with on_error = fallback; None: the scenario's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +321,10 @@ class Description:
     """Webhooks of Cartesia that it takes."""
     release: str = ""
     """Stamp of the code it runs: equal in all functions of one deployment; empty where the host knows it."""
+    patience: Patience | None = None
+    """What a call hears while the function is late."""
+    fallback: Fallback | None = None
+    """What becomes of a call without the function."""
     contract: str = "1"
     """Version of the contract it was built with."""
     schema: Literal["cordboard.description/1"] = "cordboard.description/1"

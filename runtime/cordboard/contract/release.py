@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .events import tool_called
+from .patience import Fallback, Patience
 from .records import Description, EventRoute, WebhookRoute
 
 
@@ -75,6 +76,21 @@ class Release:
         if found is None:
             return None
         return found[1].on_error or self.functions[found[0]].on_error
+
+    def patience(self, scenario: str, type_: str, target: str | None) -> Patience | None:
+        """What the handler, else its scenario, lets a call hear while it is late."""
+        found = self.route(scenario, type_, target)
+        return None if found is None else found[1].patience or self.functions[found[0]].patience
+
+    def fallback(self, scenario: str, type_: str, target: str | None) -> Fallback | None:
+        """What the handler, else its scenario, makes of a call without it."""
+        found = self.route(scenario, type_, target)
+        return self.last_resort(scenario) if found is None else found[1].fallback or self.functions[found[0]].fallback
+
+    def last_resort(self, scenario: str) -> Fallback | None:
+        """What the scenario makes of a call that nobody answers for."""
+        found = (d.fallback for d in self.functions.values() if d.scenario == scenario)
+        return next((fallback for fallback in found if fallback is not None), None)
 
     def scenarios(self) -> frozenset[str]:
         """Names of all scenarios."""

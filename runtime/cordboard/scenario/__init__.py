@@ -2,6 +2,7 @@
 
 from cordboard.contract import webhooks as webhook_events
 from cordboard.contract.codec import JSON
+from cordboard.contract.patience import Fallback, Patience
 from cordboard.storage.interface import StorageItem
 
 from . import events
@@ -29,9 +30,9 @@ from .webhooks import CartesiaWebhooks
 
 __all__ = [
     "JSON", "AgentsClient", "AppEvents", "ApplicationStorage", "BadRequest", "Call", "CallEvents", "CallState",
-    "Cartesia", "CartesiaWebhooks", "Command", "CommandFailed", "ControlUrl", "EventType", "Headers", "HttpReply",
-    "HttpResponse", "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NoWebhookSecret", "NotSupported",
-    "ObjectEnded", "OnError", "OutsideTurn", "Player", "PlayerEvents", "RealtimeTTSPlayer", "Recording", "Refused",
-    "Scenario", "Secret", "Session", "StorageItem", "Stores", "ToolError", "VoxEngine", "WebSocketEvents",
-    "bind_storage", "events", "webhook_events",
+    "Cartesia", "CartesiaWebhooks", "Command", "CommandFailed", "ControlUrl", "EventType", "Fallback", "Headers",
+    "HttpReply", "HttpResponse", "KeyNotFound", "LimitExceeded", "Logger", "MediaUnit", "NoWebhookSecret",
+    "NotSupported", "ObjectEnded", "OnError", "OutsideTurn", "Patience", "Player", "PlayerEvents",
+    "RealtimeTTSPlayer", "Recording", "Refused", "Scenario", "Secret", "Session", "StorageItem", "Stores",
+    "ToolError", "VoxEngine", "WebSocketEvents", "bind_storage", "events", "webhook_events",
 ]  # fmt: skip

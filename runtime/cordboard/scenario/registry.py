@@ -6,6 +6,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, Typ
 
 from cordboard.contract.codec import JSON, encode
 from cordboard.contract.events import Event
+from cordboard.contract.patience import Fallback, Patience
 from cordboard.contract.records import DESCRIBE_SCHEMA, Description, EventRoute
 
 from .binding import Stores
@@ -28,17 +29,44 @@ class Scenario(Generic[S]):
     """A named set of handlers; it may span several modules and functions."""
 
     @overload
-    def __init__(self: "Scenario[None]", name: str, *, on_error: OnError | None = None) -> None: ...
+    def __init__(
+        self: "Scenario[None]",
+        name: str,
+        *,
+        on_error: OnError | None = None,
+        patience: Patience | None = None,
+        fallback: Fallback | None = None,
+    ) -> None: ...
     @overload
-    def __init__(self, name: str, *, state: type[S], on_error: OnError | None = None) -> None: ...
-    def __init__(self, name: str, *, state: Any = None, on_error: OnError | None = None) -> None:
-        """`state`: a dataclass with a default for each field. Raises TypeError, ValueError at import."""
+    def __init__(
+        self,
+        name: str,
+        *,
+        state: type[S],
+        on_error: OnError | None = None,
+        patience: Patience | None = None,
+        fallback: Fallback | None = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        *,
+        state: Any = None,
+        on_error: OnError | None = None,
+        patience: Patience | None = None,
+        fallback: Fallback | None = None,
+    ) -> None:
+        """`state`: a dataclass with a default for each field; `patience`: what a call hears while a handler is late;
+        `fallback`: what becomes of it without its handler. Raises TypeError, ValueError at import."""
         if not name:
             raise ValueError("a scenario's name is a text that is not empty")
         self.name = name
         self._state: type | None = state
         self._state_default = {} if state is None else check_state_class(state)
         self._on_error = on_error
+        self._patience = patience
+        self._fallback = fallback
+        self._check_fallback(f"Scenario({name!r})", on_error, patience, fallback)
         self._handlers: dict[tuple[str, str | None], Handler] = {}
         self._tools = Tools()
         self._routes: list[EventRoute] = []
@@ -50,24 +78,40 @@ class Scenario(Generic[S]):
         target: str | None = None,
         timeout: float = 5.0,
         on_error: OnError | None = None,
+        patience: Patience | None = None,
+        fallback: Fallback | None = None,
     ) -> Callable[[Callable[[Session[S], E], Awaitable[R]]], Callable[[Session[S], E], Awaitable[R]]]:
         """Register a handler; `timeout` in seconds a round. Raises at import: TypeError, ValueError for a second one.
 
-        An exact `target` (name of object, timer or gather) wins over none.
+        An exact `target` (name of object, timer or gather) wins over none. `on_error`, `patience` and `fallback` take
+        the place of the scenario's.
         """
         if not event:
             raise TypeError("scenario.on() names no event: @scenario.on(AppEvents.CallAlerting)")
         if not timeout > 0:
             raise ValueError(f"timeout={timeout}: seconds above 0")
+        self._check_fallback(f"scenario.on({event[0].name})", on_error, patience, fallback)
 
         def register(handler: Callable[[Session[S], E], Awaitable[R]]) -> Callable[[Session[S], E], Awaitable[R]]:
             if not inspect.iscoroutinefunction(handler):
                 raise TypeError(f"{_named(handler)} is no async function: write async def")
             for kind in event:
-                self._add(EventRoute(kind.name, target, timeout, on_error), handler)
+                self._add(EventRoute(kind.name, target, timeout, on_error, False, patience, fallback), handler)
             return handler
 
         return register
+
+    def _check_fallback(
+        self, where: str, on_error: OnError | None, patience: Patience | None, fallback: Fallback | None
+    ) -> None:
+        if fallback is not None or self._fallback is not None:
+            return
+        for wanted, what in (
+            (on_error == "fallback", 'on_error="fallback"'),
+            (patience is not None and patience.fallback_after is not None, "patience with fallback_after"),
+        ):
+            if wanted:
+                raise ValueError(f"{where} has {what} and no fallback: give fallback=Fallback(...)")
 
     def _add(self, route: EventRoute, handler: Handler) -> None:
         key = (route.type, route.target)
@@ -113,7 +157,15 @@ class Scenario(Generic[S]):
         routes = (*self._routes, *self._tools.routes({route.type for route in self._routes}))
         log_only, tools = tuple(self._log_only), self._tools.describe()
         return Description(
-            self.name, routes, log_only, self._on_error, self._state_default, tools, release=code_stamp()
+            self.name,
+            routes,
+            log_only,
+            self._on_error,
+            self._state_default,
+            tools,
+            release=code_stamp(),
+            patience=self._patience,
+            fallback=self._fallback,
         )
 
     async def run(self, payload: Mapping[str, Any], *, stores: Stores | None = None) -> dict[str, Any]:

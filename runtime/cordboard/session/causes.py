@@ -17,6 +17,7 @@ _BY_CAUSE: dict[str, Fault] = {
     "agent.lost": "agent",
     "agent.idle": "agent",
     "handler.failed": "function",
+    "handler.late": "function",
     "plane.lost": "edge",
     "control.lost": "edge",
     "media.lost": "trunk",

@@ -82,6 +82,11 @@ class ControlRequests:
         if not session.listens("http.request", None, {"verb": data.verb}):
             self._problem(request, 404, "not_found", "the scenario does not listen to http.request")
             return
+        if session.falling_back.begun:
+            self._problem(
+                request, 503, "fallback", "the scenario's fallback has the call; no handler is asked any more"
+            )
+            return
         session.request_came(request, now)
         if not session.post("http.request", data, now, request=request):
             session.problem(request, 503, "busy", "too many events wait; try again later", now)

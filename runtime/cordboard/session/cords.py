@@ -122,6 +122,11 @@ class Cords:
             self._former[sink] = [each for each in self._former.get(sink, ()) if each != source]
         self.update_fallbacks(now)
 
+    def unroute_all(self, leg: Leg, now: float) -> None:
+        """A leg hears nobody any more."""
+        while source := self.source_of(leg.unit):
+            self.unroute(source, leg.unit, now)
+
     def announced(self, leg: Leg) -> None:
         """A leg has heard its announcement out: what was routed to it meanwhile is heard."""
         source = self._routes.get(leg.unit)

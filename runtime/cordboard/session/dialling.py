@@ -46,6 +46,10 @@ class Dialling:
         if not self._session.name_is_free(step, name):
             return
         step.done({"name": name})
+        self.place(name, args, now)
+
+    def place(self, name: str, args: commands.CallDial, now: float) -> Leg:
+        """Dial; a leg that is over already was refused."""
         leg = Leg(
             name=name,
             unit=self._legs.unit_for(name),
@@ -63,8 +67,9 @@ class Dialling:
             self._send_invite(leg, args, now)
         except Refusal as refusal:
             self._refused(leg, refusal, now)
-            return
-        self._legs.cords.update_fallbacks(now)
+        else:
+            self._legs.cords.update_fallbacks(now)
+        return leg
 
     def _send_invite(self, leg: Leg, args: commands.CallDial, now: float) -> None:
         """Raises Refusal."""

@@ -232,6 +232,11 @@ class Executor:
         session.user_timers[name] = session.services.timers.set(now + args.seconds, ran_out)
         step.done()
 
+    def forget_timers(self) -> None:
+        """The handler's timers do not run out any more."""
+        for name in list(self._session.user_timers):
+            self._stop_timer(name)
+
     def _timer_clear(self, step: Step, args: commands.TimerClear, now: float) -> None:
         self._stop_timer(step.command.target or "")
         step.done()

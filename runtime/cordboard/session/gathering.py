@@ -99,6 +99,12 @@ class Gathering:
         for gather in [each for each in self._live.values() if each.leg is leg]:
             self._over(gather, "interrupted", now)
 
+    def give_up(self, leg: Leg, now: float) -> None:
+        """A leg's keys are its own again."""
+        for gather in [each for each in self._live.values() if each.leg is leg]:
+            self._session.send_plane(link.LegGatherEnd(leg.unit, gather.id))
+            self._over(gather, "interrupted", now)
+
     def forget(self) -> None:
         """Nothing is due any more."""
         for gather in self._live.values():

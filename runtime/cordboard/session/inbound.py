@@ -99,9 +99,9 @@ class Inbound:
         if step.limit is not None:
             step.limit.cancel()  # the leg is answered or over within a limit of its own
         if leg.media_ready:
-            self._ring(leg, now)
+            self.ring(leg, now)
         else:  # after a 183 that was commanded before and waits for the same
-            self._legs.cords.when_media_ready(leg, lambda at: self._ring(leg, at))
+            self._legs.cords.when_media_ready(leg, lambda at: self.ring(leg, at))
         self._legs.when_answered(leg, lambda at: step.done(), now)
         self._legs.when_over(leg, lambda at: step.fail("call_ended", "the call ended before an agent was ready"))
         if not leg.awaits_agent:
@@ -111,7 +111,8 @@ class Inbound:
             self._legs.when_answered(leg, self._waited, now)
             self._legs.when_over(leg, self._waited)
 
-    def _ring(self, leg: Leg, now: float) -> None:
+    def ring(self, leg: Leg, now: float) -> None:
+        """180, where the caller has heard of nothing yet."""
         if leg.state == "ALERTING" and not leg.hanging_up:
             self._session.services.ua.respond(leg.sip, 180, now=now)
             leg.state = "PROGRESSING"

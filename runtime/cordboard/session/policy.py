@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-Policy = Literal["refuse", "reply", "terminate", "ignore"]
+Policy = Literal["refuse", "reply", "terminate", "ignore", "fallback"]
+
+Chosen = Literal["terminate", "ignore", "fallback"]
 
 _DEFAULT: dict[str, Policy] = {
     "call.alerting": "refuse",
@@ -13,20 +15,21 @@ _DEFAULT: dict[str, Policy] = {
 }
 
 
-def policy_for(type_: str, chosen: str | None, *, without_call: bool = False) -> Policy:
+def policy_for(
+    type_: str, chosen: Chosen | None, *, without_call: bool = False, ringing: bool = True, fallback: bool = False
+) -> Policy:
     """The policy of an event; `chosen` is the scenario's, `terminate | ignore | fallback`. `without_call`: the session
-    has no leg yet, so that a failed session.started leaves nothing that could go on.
+    has no leg yet, so that a failed session.started leaves nothing that could go on; `ringing`: its call is not
+    answered; `fallback`: the scenario has one.
 
-    An http.request never ends a call. Static fallbacks are not built: `fallback` hangs up, as `terminate` does.
+    An http.request never ends a call.
     """
     if type_ == "http.request":
         return "reply"
     if type_ == "call.alerting":
-        return "refuse"
-    if chosen == "ignore":
-        return "ignore"
-    if chosen in ("terminate", "fallback"):
-        return "terminate"
+        return "fallback" if chosen == "fallback" or (fallback and not ringing) else "refuse"
+    if chosen is not None:
+        return chosen
     if type_ == "session.started" and without_call:
         return "terminate"
     return _DEFAULT.get(type_, "ignore")

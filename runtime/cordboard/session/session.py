@@ -25,6 +25,7 @@ from .control_url import Bucket
 from .effects import Fetch, ReplyHttp, WriteTimeline, WriteTranscript
 from .ending import Ending
 from .executor import Executor
+from .fallback import FallingBack
 from .gathering import Gathering
 from .journal import SessionJournal
 from .legs import Legs
@@ -93,6 +94,7 @@ class Session:
         self.journal = SessionJournal(self)
         self.turns = Turns(self)
         self.ending = Ending(self)
+        self.falling_back = FallingBack(self)
         self.executor = Executor(self)
         self.user_timers: dict[str, Timer] = {}
         self.figures: dict[str, Any] = {}
@@ -139,7 +141,7 @@ class Session:
             self.note("log", f"{type_}", {"level": "INFO", **shown}, now)
             self.journal.unheard(type_, target, fields)
             return False
-        if self.ending.terminating:
+        if self.ending.terminating or not self.falling_back.delivers(type_, target):
             return False
         if not self.listens(type_, target, fields):
             self.journal.unheard(type_, target, fields)
@@ -362,6 +364,10 @@ class Session:
             if any(timer.due <= since + patience for timer in self.user_timers.values()):
                 continue
             self.note("media", f"{leg.name} has heard nobody for {UNBRIDGED_LIMIT:g} s", {}, now)
+            last_resort = self.release.last_resort(self.scenario)
+            is_subject = last_resort is not None and leg is self.falling_back.subject()
+            if is_subject and self.falling_back.begin(last_resort, "alone", "limit.unbridged", now):
+                return
             self.legs.end_leg(leg, "limit.unbridged", "edge", now)
 
     def closed(self, ledger: tuple[LedgerEntry, ...], figures: Mapping[str, Any], now: float) -> None:

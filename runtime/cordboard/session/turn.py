@@ -28,7 +28,7 @@ from cordboard.contract.records import (
 
 from .answer_check import check_answer, check_size
 from .effects import Invoke
-from .policy import policy_for
+from .policy import Policy, policy_for
 from .steps import Journal, Step
 from .timers import Timer
 
@@ -283,9 +283,44 @@ class Turns:
         """The event has failed: its policy applies."""
         turn, session = self.current, self._session
         assert turn is not None
-        wanted = session.wanted_by(turn.event.type, turn.event.target, turn.event.data)
-        chosen = session.release.policy(session.scenario, turn.event.type, wanted)
-        policy = policy_for(turn.event.type, chosen, without_call=not session.legs.all())
+        type_ = turn.event.type
+        wanted = session.wanted_by(type_, turn.event.target, turn.event.data)
+        chosen = session.release.policy(session.scenario, type_, wanted)
+        fallback = session.release.fallback(session.scenario, type_, wanted)
+        policy: Policy = "ignore"
+        if not session.falling_back.begun:
+            subject = session.falling_back.subject()
+            policy = policy_for(
+                type_,
+                chosen,
+                without_call=not session.legs.all(),
+                ringing=subject is not None and not subject.answered,
+                fallback=fallback is not None,
+            )
+        self._void(turn, kind, message, policy, now, data)
+        self._tell_failures(turn, now)
+        if policy in ("refuse", "terminate") or (
+            policy == "fallback" and not session.falling_back.begin(fallback, kind, "handler.failed", now)
+        ):
+            session.handler_failed(now)
+        session.next_turn(now)
+
+    def overtaken(self, why: str, now: float) -> None:
+        """The scenario's fallback runs: what is in flight is void, and its answer will be too late."""
+        if self.current is not None:
+            self._void(self.current, why, "the scenario's fallback did not wait for it", "fallback", now)
+
+    def _void(
+        self,
+        turn: Turn,
+        kind: str,
+        message: str,
+        policy: Policy,
+        now: float,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Nothing more comes of an event; whoever waits for it is told."""
+        session = self._session
         facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
         session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)
         session.journal.failed(turn.event, kind, policy)
@@ -296,10 +331,6 @@ class Turns:
         if turn.event.type == "agent.tool_call":
             session.agents.tool_failed(turn.event, now)
         self._finish(turn, now, resume=False)
-        self._tell_failures(turn, now)
-        if policy in ("refuse", "terminate"):
-            session.handler_failed(now)
-        session.next_turn(now)
 
     def _finish(self, turn: Turn, now: float, *, resume: bool = True) -> None:
         if turn.timer is not None:
