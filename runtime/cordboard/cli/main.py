@@ -22,6 +22,7 @@ FAMILIES: Final = {
     "keys": ("cordboard.cli.keys", "keys and secrets of scenarios: put, get, ls, rm"),
     "cartesia": ("cordboard.cli.cartesia", "agents and calls at Cartesia: agents, connect, calls, transcript, …"),
     "functions": ("cordboard.cli.functions", "functions of the template: list"),
+    "conform": ("cordboard.cli.conform", "play an edge's worst days to functions, or to any program: a table"),
     "config": ("cordboard.cli.config", "the configuration: check, show"),
     "demo": ("cordboard.cli.demo", "three real calls on this machine"),
 }

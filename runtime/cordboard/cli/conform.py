@@ -1,0 +1,134 @@
+"""`cordboard conform`: does a program that polls the Runtime API keep the contract on an edge's worst days."""
+
+import argparse
+import asyncio
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from cordboard.cli.errors import BAD, GOOD, NOT_FOUND, USAGE, CliError
+from cordboard.cli.terminal import coloured, note, out, out_json, printable
+from cordboard.conform.functions import conform
+from cordboard.conform.judge import CHECKS, Row
+from cordboard.conform.program import program_of
+from cordboard.hosts.errors import TemplateError
+from cordboard.hosts.template import FunctionSpec, read_template
+from cordboard.hosts.worker_process import INIT_TIMEOUT
+from cordboard.storage.interface import StorageError
+
+_COLOURS: Final = {"ok": "green", "raised": "yellow", "failed": "red"}
+_HEADER: Final = ("FUNCTION", "CHECK", "RESULT", "DETAIL")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what the verb takes."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "checks:\n" + "\n".join(f"  {name:<10} {line}" for name, line in CHECKS.items())
+    parser.add_argument(
+        "path", type=Path, nargs="?", default=Path(), help="a template.yaml, a folder with one, or a program's folder"
+    )
+    parser.add_argument("--command", metavar="WORDS", help='any program that polls the Runtime API: "node handler.mjs"')
+    parser.add_argument("--key", action="append", default=[], metavar="NAME=VALUE", help="a key of ApplicationStorage")
+    parser.add_argument("--only", metavar="CHECK[,CHECK]", default="", help="play these checks alone")
+    parser.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="of a round, in place of the function's own"
+    )
+    parser.add_argument(
+        "--start-timeout", type=_seconds, default=INIT_TIMEOUT, metavar="SECONDS",
+        help=f"until a process asks for its first event (default {INIT_TIMEOUT:g})",
+    )  # fmt: skip
+
+
+def main(args: argparse.Namespace) -> int:
+    """Play everything, print the table. BAD if a function breaks the contract."""
+    only = frozenset(filter(None, args.only.split(",")))
+    if unknown := only - CHECKS.keys():
+        raise CliError(USAGE, f"--only: there is no check {', '.join(sorted(unknown))}", f"checks: {', '.join(CHECKS)}")
+    keys = dict(_key(text) for text in args.key)
+    specs = _specs(args.path, args.command)
+
+    def told(function: str, rows: Sequence[Row]) -> None:
+        bad = sum(row.result == "failed" for row in rows)
+        if not args.quiet:
+            note(f"{function}: {f'{bad} failed' if bad else 'ok'}")
+
+    def said(function: str, request: str, line: str) -> None:
+        if args.verbose:
+            note(f"{function} {request}: {printable(line)}")
+
+    try:
+        rows = asyncio.run(
+            conform(
+                specs, keys=keys, only=only, timeout=args.timeout, start_limit=args.start_timeout,
+                on_log=said, on_function=told,
+            )
+        )  # fmt: skip
+    except StorageError as error:
+        raise CliError(USAGE, f"--key: {error}", "names have 1 to 200 characters, values 2,000 at most") from None
+    if args.json:
+        for row in rows:
+            out_json(asdict(row))
+    else:
+        _print(rows)
+    return BAD if any(row.result == "failed" for row in rows) else GOOD
+
+
+def _print(rows: Sequence[Row]) -> None:
+    """The table; what to do stands below a row that is not ok."""
+    lines = [(row.function, row.check, row.result) for row in rows]
+    widths = [max(len(line[column]) for line in [_HEADER, *lines]) for column in range(3)]
+    out(
+        coloured(
+            "  ".join([*(word.ljust(width) for word, width in zip(_HEADER, widths, strict=False)), _HEADER[3]]), "bold"
+        )
+    )
+    for row, line in zip(rows, lines, strict=True):
+        function, check, result = (word.ljust(width) for word, width in zip(line, widths, strict=True))
+        out(f"{function}  {check}  {coloured(result, _COLOURS[row.result])}  {printable(row.detail)}".rstrip())
+        if row.advice:
+            out(f"{'':{sum(widths) + 6}}→ {printable(row.advice)}")
+
+
+def _specs(path: Path, command: str | None) -> tuple[FunctionSpec, ...]:
+    if not path.exists():
+        raise CliError(NOT_FOUND, f"{path}: there is no such file or folder", "name a template.yaml, or give --command")
+    if command is not None:
+        words = _words(command)
+        if not path.is_dir():
+            raise CliError(USAGE, f"{path}: with --command it is the folder that the program runs in", "name a folder")
+        return (program_of(words, path),)
+    template = path / "template.yaml" if path.is_dir() else path
+    try:
+        return read_template(template)
+    except TemplateError as error:
+        hint = 'name a template of functions, or a program: --command "node handler.mjs"'
+        raise CliError(USAGE, str(error), hint) from None
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise CliError(USAGE, f"--command: {error}", "write it as in a shell") from None
+    if not words:
+        raise CliError(USAGE, "--command: is empty", 'write a program and its arguments: "node handler.mjs"')
+    return words
+
+
+def _key(text: str) -> tuple[str, str]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise CliError(USAGE, f"--key: {text!r} is not NAME=VALUE", "write for instance --key PSTN_CALLER_ID=+15550100")
+    return name, value
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.01 <= seconds <= 900:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0.01 and 900 seconds")
+    return seconds

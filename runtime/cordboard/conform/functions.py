@@ -1,0 +1,80 @@
+"""All functions of a template, or one program, each with stores of its own that are thrown away."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from cordboard.contract.records import Description
+from cordboard.contract.release import Release, RouteConflict
+from cordboard.hosts.host import OnLog
+from cordboard.hosts.template import FunctionSpec
+from cordboard.hosts.worker_process import INIT_TIMEOUT, silent
+from cordboard.storage.sqlite import SqliteStorage
+
+from .checks import Examination
+from .judge import Row
+from .program import Program
+
+AT_ONCE: Final = 2  # functions; each has one process that works and often one that starts
+KEY_TTL: Final = 3_600  # seconds; no examination lasts as long
+
+
+async def conform(
+    specs: Sequence[FunctionSpec],
+    *,
+    keys: Mapping[str, str] | None = None,
+    only: frozenset[str] = frozenset(),
+    timeout: float | None = None,
+    start_limit: float = INIT_TIMEOUT,
+    on_log: OnLog = silent,
+    on_function: Callable[[str, Sequence[Row]], None] = lambda name, rows: None,
+) -> list[Row]:
+    """Rows of every function. Keys are what ApplicationStorage holds; `timeout` (seconds) replaces the functions' own.
+
+    `on_function` is told the rows of each one when it is done. Raises StorageError for a key that no storage takes.
+    """
+    described: dict[str, Description] = {}
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def examine(spec: FunctionSpec, environment: Mapping[str, str]) -> list[Row]:
+        async with room:
+            async with Program(spec, environment, on_log, timeout=timeout, start_limit=start_limit) as program:
+                examination = Examination(program, only)
+                found = await examination.run()
+            if examination.description is not None:
+                described[spec.name] = examination.description
+            on_function(spec.name, found)
+            return found
+
+    with tempfile.TemporaryDirectory(prefix="cordboard-conform-") as folder:
+        stores = [_stores(Path(folder, str(number)), keys or {}) for number in range(len(specs))]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(examine(*each)) for each in zip(specs, stores, strict=True)]
+    rows = [row for task in tasks for row in task.result()]
+    if len(specs) > 1 and (not only or "routes" in only):
+        rows.append(_routes({spec.name: described[spec.name] for spec in specs if spec.name in described}))
+    return rows
+
+
+def _stores(folder: Path, keys: Mapping[str, str]) -> dict[str, str]:
+    """Variables of a worker that name stores of its own, empty but for these keys."""
+    folder.mkdir()
+    paths = {name: folder / f"{name}.db" for name in ("storage", "secrets", "claims")}
+    storage = SqliteStorage(paths["storage"], time.time, is_secret=lambda name: False)
+    try:
+        for key, value in keys.items():
+            storage.put(key, value, KEY_TTL)
+    finally:
+        storage.close()
+    return {f"CORDBOARD_{name.upper()}": f"sqlite:{path}" for name, path in paths.items()}
+
+
+def _routes(described: Mapping[str, Description]) -> Row:
+    try:
+        Release("conformance", described)
+    except RouteConflict as error:
+        return Row("*", "routes", "failed", str(error), "let one function listen to it, or give each a target")
+    return Row("*", "routes", "ok", f"{len(described)} functions")
