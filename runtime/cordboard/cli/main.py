@@ -23,6 +23,7 @@ FAMILIES: Final = {
     "cartesia": ("cordboard.cli.cartesia", "agents and calls at Cartesia: agents, connect, calls, transcript, …"),
     "functions": ("cordboard.cli.functions", "functions of the template: list"),
     "conform": ("cordboard.cli.conform", "play an edge's worst days to functions, or to any program: a table"),
+    "replay": ("cordboard.cli.replay", "recorded calls asked again of today's functions: what they would command now"),
     "config": ("cordboard.cli.config", "the configuration: check, show"),
     "demo": ("cordboard.cli.demo", "three real calls on this machine"),
 }

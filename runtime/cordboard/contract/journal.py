@@ -35,6 +35,8 @@ class JournalBegan:
     """Release that the session took."""
     started_at: str
     """RFC 3339."""
+    control_url: str
+    """The session's control URL, its token masked."""
     custom_data: Mapping[str, Any] = field(default_factory=dict)
     """Passed by whoever started the session."""
     schema: Literal["cordboard.journal/1"] = "cordboard.journal/1"

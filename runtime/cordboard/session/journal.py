@@ -149,6 +149,13 @@ class SessionJournal:
         session = self._session
         if not self._begun:
             self._begun = True
-            data = self._clean(encode(session.custom_data))
-            self._write(JournalBegan(session.id, session.scenario, session.release.id, session.started_text, data))
+            began = JournalBegan(
+                session=session.id,
+                scenario=session.scenario,
+                release=session.release.id,
+                started_at=session.started_text,
+                control_url=self._clean(session.control_url),
+                custom_data=self._clean(encode(session.custom_data)),
+            )
+            self._write(began)
         session.services.emit(WriteJournal(session.id, line))

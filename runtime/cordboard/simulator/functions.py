@@ -10,13 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from cordboard.contract.codec import decode
 from cordboard.contract.records import DESCRIBE_SCHEMA, Description
 from cordboard.contract.release import Release
-from cordboard.hosts.errors import FunctionRaised, FunctionTimeout
+from cordboard.hosts.errors import FunctionRaised, FunctionTimeout, TemplateError
 from cordboard.hosts.host import read_answer
 from cordboard.hosts.in_process import Function, Namespace, load_function
 from cordboard.hosts.template import FunctionSpec, read_template
@@ -72,14 +73,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
 class Functions:
     """The functions of one template, loaded once."""
 
-    def __init__(self, template: Path, stores: Stores) -> None:
-        """Raises TemplateError, FunctionRaised, RouteConflict."""
+    def __init__(self, template: Path, stores: Stores, *, code: Path | None = None) -> None:
+        """`code`: a folder in place of the one that the template names. Raises TemplateError, FunctionRaised,
+        RouteConflict."""
         self._stores = stores
         self._loop = VirtualLoop()
         self._namespaces: list[Namespace] = []
         self._functions: dict[str, Function] = {}
         try:
-            specs = read_template(template)
+            specs = _from(read_template(template), template, code)
             for spec in specs:
                 namespace = Namespace(spec.code)
                 self._namespaces.append(namespace)
@@ -131,6 +133,15 @@ class Functions:
             self._loop.call_soon(lambda: None)
             self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
+
+
+def _from(specs: tuple[FunctionSpec, ...], template: Path, code: Path | None) -> tuple[FunctionSpec, ...]:
+    if code is None:
+        return specs
+    folders = sorted({str(spec.code) for spec in specs})
+    if len(folders) > 1:
+        raise TemplateError(f"{template}: its functions have the folders {', '.join(folders)}; {code} is only one")
+    return tuple(replace(spec, code=code.resolve()) for spec in specs)
 
 
 def _hash(template: Path, specs: tuple[FunctionSpec, ...]) -> str:
