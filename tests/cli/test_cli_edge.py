@@ -55,12 +55,13 @@ class Command:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cordboard.cli.main", *words],
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            process_group=0, env={**os.environ, "NO_COLOR": "1", "CORDBOARD_HTTP__METRICS__LISTEN": self.metrics()},
+            process_group=0, env={**os.environ, "NO_COLOR": "1", **self.own_ports()},
         )  # fmt: skip
         return self.process
 
-    def metrics(self) -> str:
-        return f"127.0.0.1:{_free_ports(1)[0]}"
+    def own_ports(self) -> dict[str, str]:
+        metrics, admin = (f"127.0.0.1:{port}" for port in _free_ports(2))
+        return {"CORDBOARD_HTTP__METRICS__LISTEN": metrics, "CORDBOARD_HTTP__ADMIN__LISTEN": admin}
 
     def log(self) -> str:
         return (self.folder / "stderr").read_text()

@@ -35,9 +35,9 @@ class RunningEdge:
     """One edge with its ports and folder."""
 
     def __init__(self, folder: Path, hung_after: float) -> None:
-        ports = _free_ports(5)
-        self.sip, self.public, self.metrics, self.callee = ports[:4]
-        rtp = ports[4] & ~1
+        ports = _free_ports(6)
+        self.sip, self.public, self.metrics, self.callee, self.admin = ports[:5]
+        rtp = ports[5] & ~1
         self.data = folder / "var"
         config = folder / "cordboard.toml"
         config.write_text(
@@ -47,6 +47,8 @@ class RunningEdge:
             lease = "{LEASE}s"
             [http.public]
             listen = "127.0.0.1:{self.public}"
+            [http.admin]
+            listen = "127.0.0.1:{self.admin}"
             [http.metrics]
             listen = "127.0.0.1:{self.metrics}"
             [sip]

@@ -1,5 +1,7 @@
 """`cordboard calls`: what `data_dir` holds of calls, whether an edge runs or not (DESIGN §6).
 
+`start` and `hangup` ask a running edge.
+
 A call is named by its id or a prefix that no other call has. Numbers and names are printed without control characters.
 """
 
@@ -10,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cordboard.cli import call_content
+from cordboard.cli import call_content, live_calls
 from cordboard.cli.call_folders import age, find, read_folder, state_of
 from cordboard.cli.call_lines import POLL, lines
 from cordboard.cli.errors import BAD, GOOD, CliError
@@ -26,13 +28,14 @@ MOST_CALLS: Final = 1_000_000_000  # of --limit; SQLite counts further
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs."""
-    verbs = Verbs(parser, "ls|show|transcript|log|timeline|recording|rm")
+    verbs = Verbs(parser, "ls|start|show|transcript|log|timeline|recording|hangup|rm")
     ls = verbs.add("ls", "calls, newest first")
     ls.add_argument("--live", action="store_true", help="only calls that have not ended")
     ls.add_argument("--number", metavar="TEXT", help="only calls from or to a number that contains this")
     ls.add_argument("--cause", metavar="CAUSE", help="only calls with this cause, as caller.hangup")
     ls.add_argument("--since", metavar="2h", help="only calls begun within this time (m, h, d)")
     ls.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many (default %(default)s)")
+    live_calls.add_verbs(verbs)
     show = verbs.add("show", "one call: who, when, how it ended, what was heard")
     show.add_argument("id", metavar="ID")
     show.add_argument("-f", "--follow", action="store_true", help="wait for its end")
@@ -54,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run one verb."""
+    if args.action in ("start", "hangup"):
+        return live_calls.start(args) if args.action == "start" else live_calls.hangup(args)
     data = DataDir(read_config(args).edge.data_dir)
     match args.action:
         case "ls":

@@ -147,14 +147,19 @@ class CallIndex:
         cause: str | None = None,
         since: float | None = None,
         open_only: bool = False,
+        ended_only: bool = False,
+        after: tuple[float, str] | None = None,
         limit: int,
     ) -> list[IndexedCall]:
-        """Calls, newest first; `number`: a part of either; `since`: Unix time of the begin."""
+        """Calls, newest first; `number`: a part of either; `since`: Unix time of the begin; `after`: begin and id of
+        the call that comes before them."""
         wanted = {
             "(instr(from_number, ?) OR instr(to_number, ?))": None if number is None else (number, number),
             "cause = ?": None if cause is None else (cause,),
             "started >= ?": None if since is None else (since,),
             "ended IS NULL": () if open_only else None,
+            "ended IS NOT NULL": () if ended_only else None,
+            "(started < ? OR (started = ? AND id > ?))": None if after is None else (after[0], *after),
         }
         where = " AND ".join(["1", *(text for text, values in wanted.items() if values is not None)])
         values = [value for each in wanted.values() if each is not None for value in each]

@@ -10,6 +10,8 @@ run/               sockets and the lock of a running edge
 storage.sqlite     ApplicationStorage
 secrets.sqlite     secrets, mode 0600
 webhooks.sqlite    which webhooks are handled, by hash
+tokens.sqlite      hashes of the admin API's tokens, mode 0600
+starts.sqlite      which request started which session, for a day
 control.key        key of the control URLs, mode 0600
 """
 
@@ -49,6 +51,8 @@ class DataDir:
         self.storage = self.root / "storage.sqlite"
         self.secrets = self.root / "secrets.sqlite"
         self.webhooks = self.root / "webhooks.sqlite"
+        self.tokens = self.root / "tokens.sqlite"
+        self.starts = self.root / "starts.sqlite"
         self.control_key = self.root / "control.key"
         self.lock = self.run / "edge.lock"
 

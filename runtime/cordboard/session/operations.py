@@ -31,7 +31,11 @@ class Operations:
 
     def start(self, scenario: str, custom_data: Mapping[str, Any]) -> dict[str, Any]:
         """A new session: `id`, its whole `control_url`, `state`. Raises StartRefused."""
-        session = self._intake.start(scenario, custom_data, self._services.now)
+        return self.started(self._intake.start(scenario, custom_data, self._services.now).id)
+
+    def started(self, id_: str) -> dict[str, Any]:
+        """What `start` told of a session. Raises NotLive."""
+        session = self._of(id_)
         return {"id": session.id, "control_url": session.control_url, "state": _state(session)}
 
     def live(self) -> list[dict[str, Any]]:

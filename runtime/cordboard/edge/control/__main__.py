@@ -20,8 +20,10 @@ from cordboard.config.model import Config, Endpoint, SecretRef
 from cordboard.config.references import reveal
 from cordboard.contract.release import Release
 from cordboard.edge import log as edge_log
+from cordboard.edge.control.admin import Admin
 from cordboard.edge.control.calls import CallFiles
 from cordboard.edge.control.dialogs import DialogFiles
+from cordboard.edge.control.ended_calls import EndedCalls
 from cordboard.edge.control.functions import FunctionsBroken, function_host, with_timeout
 from cordboard.edge.control.http import HttpServer, bind_tcp, health_app, public_app
 from cordboard.edge.control.keys import KEY_BYTES, KeyUnusable, load_control_key
@@ -36,6 +38,8 @@ from cordboard.edge.control.webhooks import cartesia_webhooks
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report, report_alive
 from cordboard.edge.settle import own_address, settle
+from cordboard.edge.starts import Starts
+from cordboard.edge.tokens import TokenStore
 from cordboard.session.engine import ControlEngine
 from cordboard.storage.interface import SecretNotFound, SecretReader, StorageError
 
@@ -112,10 +116,14 @@ async def _run(config: Config, *, reload: bool) -> None:
         control = ControlProcess(engine, Surroundings(host, calls, dialogs, _kill_plane, metrics, prompts))
         stack.push_async_callback(control.sip.close)
         webhooks = await stack.enter_async_context(cartesia_webhooks(config, data, store, host, metrics.webhook))
+        tokens = stack.enter_context(TokenStore(data.tokens))
+        starts = stack.enter_context(Starts(data.starts))
+        admin = Admin(control, tokens, starts, EndedCalls(data))
         with _binding("sip.udp", str(config.sip.udp)):
             await control.sip.open(config.sip.udp.host, config.sip.udp.port)
         for key, listen, app in (
             ("http.public.listen", config.http.public.listen, public_app(control.control_url, webhooks)),
+            ("http.admin.listen", config.http.admin.listen, admin.app()),
             ("http.metrics.listen", config.http.metrics.listen, health_app(control.not_ready, metrics.exposition)),
         ):
             with _binding(key, str(listen)):

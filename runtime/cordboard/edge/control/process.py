@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from cordboard.contract.records import DialogRecord
 from cordboard.contract.release import Release
@@ -41,11 +41,13 @@ from cordboard.session.effects import (
     WriteTimeline,
     WriteTranscript,
 )
+from cordboard.session.operations import Operations
 
 RETRY_TIMER: Final = 0.1  # seconds after a failed timer: one that stays due must not take the whole core
 GOOD_BYE: Final = 7.5  # seconds for all calls to end at shutdown, silent peers given up; the supervisor kills after 8
 FORMER_LIFE: Final = 2.0  # seconds beyond the lease after which no plane writes for a former life
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 engine_log = logging.getLogger("cordboard.session")
 
@@ -62,6 +64,7 @@ class Engine(Protocol):
         self, request: str, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float
     ) -> None: ...
     def http_gone(self, request: str, now: float) -> None: ...
+    def operate(self, act: Callable[[Operations], T], now: float) -> T: ...
     def turn_answered(self, token: str, answer: Mapping[str, Any], now: float) -> None: ...
     def turn_failed(self, token: str, kind: str, message: str, now: float) -> None: ...
     def fetched(self, token: str, status: int, body: bytes, now: float) -> None: ...
@@ -196,6 +199,13 @@ class ControlProcess:
         """The client went away."""
         self._engine.http_gone(request, self._loop.time())
         self._drain()
+
+    def operate(self, act: Callable[[Operations], T]) -> T:
+        """See Operator."""
+        try:
+            return self._engine.operate(act, self._loop.time())
+        finally:
+            self._drain()
 
     def turn_answered(self, token: str, answer: Mapping[str, Any]) -> None:
         """See TurnSink, as the one below."""
