@@ -1,22 +1,21 @@
 """Players through every process: files, tones and speech, heard by a phone on the wire."""
 
 import asyncio
-import itertools
 import json
 from pathlib import Path
+
+from tests.edge.tones_heard import changes, tones_of
 
 from cordboard.demo.stage import CALLER, Stage
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer
 from cordboard.line.voices.tones import word_frequency
-from cordboard.media.analysis import dominant_tone
-from cordboard.media.samples import Samples, level_dbfs
+from cordboard.media.samples import Samples
 from cordboard.media.tones import sine
 from cordboard.media.wav import read_wav, write_pcm16
 from cordboard.phone.softphone import Softphone
 
 HERE = Path(__file__).parent
-RATE = 8000
 SCRIPT = """
 [speech]
 engine = "tones"
@@ -24,7 +23,6 @@ engine = "tones"
 greeting = {tone = {hz = 660, seconds = 20}}
 barge_in = false
 """
-WINDOW = RATE // 20
 
 
 class PlayerStage(Stage):
@@ -38,17 +36,6 @@ class PlayerStage(Stage):
         write_pcm16(folder / "tone.wav", sine(1000.0, 0.5, 44_100), 44_100)
         self.line = LineServer(parse(SCRIPT, self.out), "127.0.0.1", self._line_port)
         await self.line.start()
-
-
-def tones_of(sound: Samples) -> list[int]:
-    """Tones that are heard for two windows at least, in order, in Hz to the ten; 0 for what is no tone."""
-    windows: list[int] = []
-    for start in range(0, sound.size - WINDOW, WINDOW):
-        window = sound[start : start + WINDOW]
-        if level_dbfs(window) > -50:
-            heard = dominant_tone(window, RATE)
-            windows.append(int(round(heard.hz, -1)) if heard.share > 0.8 else 0)
-    return [hz for hz, run in itertools.groupby(windows) if hz == 0 or len(list(run)) > 1]
 
 
 def of_call(stage: Stage, name: str) -> bytes:
@@ -77,8 +64,7 @@ async def story(out: Path) -> None:
 def check(sound: Samples, timeline: list[dict[str, str]]) -> None:
     heard = tones_of(sound)
     spoken = round(word_frequency("nevermore"), -1)
-    changes = [hz for hz, _ in itertools.groupby(hz for hz in heard if hz)]
-    assert changes[:5] == [660, 1000, 660, 1800, spoken]
+    assert changes(sound)[:5] == [660, 1000, 660, 1800, spoken]
     assert heard[-1] == 0, "speech is no tone, and nothing comes back before the hang-up"
     what = [entry["what"] for entry in timeline]
     assert "beeped" in what

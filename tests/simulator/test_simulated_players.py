@@ -279,7 +279,7 @@ def test_the_agent_is_back_when_the_speech_service_fails(players: Simulation, ho
     players.world.advance(1)
     assert list(heard(players, caller))[-1] == "I am still here"
     [failed] = [step for step in steps(players, caller) if step.startswith("player.failed")]
-    assert {"unreachable": "refused", "refused": "401", "broken": "1006"}[how] in failed
+    assert {"unreachable": "refused", "refused": "HTTP 401; is the API key right?", "broken": "1006"}[how] in failed
     assert players.service.speakers == [] or players.service.speakers[-1].gone
     caller.hangup()
 

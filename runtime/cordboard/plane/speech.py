@@ -65,6 +65,8 @@ class SpeechPlayer:
             connect_timeout=connect_timeout,
         )
         self.opening = message.confirm
+        self.refused = ""
+        """Why the service refused the socket."""
         self.cord: Cord | None = None
         self.closed = False
         self.started = False

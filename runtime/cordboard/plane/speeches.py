@@ -118,14 +118,17 @@ class Speeches:
                     self._said(player, event, now)
                 case SonicDone():
                     player.context_over(event.context_id)
-                case SonicError(context_id="") | HttpResponse():
-                    what = f"HTTP {event.status}" if isinstance(event, HttpResponse) else event.message
-                    board.note(player.session, "media", "Sonic complains", {"player": player.name, "what": what}, now)
+                case SonicError(context_id=""):
+                    facts = {"player": player.name, "what": event.message}
+                    board.note(player.session, "media", "Sonic complains", facts, now)
+                case HttpResponse():
+                    player.refused = _refusal(event)
                 case SonicError():
                     self._failed(player, event, now)
                 case Closed():
                     self._flush(player, now)
-                    self._closed(player, f"Sonic's socket closed: {event.code} {event.reason}".rstrip(), now)
+                    closed = f"Sonic's socket closed: {event.code} {event.reason}".rstrip()
+                    self._closed(player, player.refused or closed, now)
                     return
                 case _:
                     pass  # word timings, flushes: nobody asks for them yet
@@ -165,3 +168,9 @@ class Speeches:
     def _flush(self, player: SpeechPlayer, now: float) -> None:
         for data in player.line.data_to_send(now):
             self._board.effect(effects.AgentWrite(player.unit, data))
+
+
+def _refusal(event: HttpResponse) -> str:
+    """Why there is no socket, for people."""
+    remedy = {401: "; is the API key right?", 403: "; may the API key speak?", 429: "; too many sockets are open"}
+    return f"Sonic refused the socket: HTTP {event.status}{remedy.get(event.status, '')} {event.body}".rstrip()
