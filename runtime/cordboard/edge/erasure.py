@@ -18,6 +18,7 @@ from cordboard.edge.data_dir import JOURNAL, DataDir
 
 RECORD: Final = "record.json"
 FACTS: Final = "facts.json"
+UPLOADED: Final = "uploaded.json"
 KEPT_OF_RECORD: Final = (
     "session", "scenario", "cause", "fault", "started_at", "ended_at", "duration", "release", "invocations", "erased",
 )  # fmt: skip
@@ -50,8 +51,9 @@ def erase_timeline(data: DataDir, session: str, at: datetime) -> None:
 
 
 def erase_content(data: DataDir, session: str, at: datetime) -> None:
-    """Everything but ids, times, causes and durations. Raises OSError."""
+    """Everything but ids, times, causes and durations; copies in S3 go when they can be reached. Raises OSError."""
     folder = data.calls / session
+    queue_removal(data, session)
 
     def remove() -> None:
         _remove_jobs(data, session)
@@ -86,6 +88,13 @@ def audit(data: DataDir, session: str, action: str, at: datetime) -> None:
         file.write(line)
 
 
+def queue_removal(data: DataDir, session: str) -> None:
+    """Have the copies of a call's recordings removed from S3 (`uploads`). Raises OSError."""
+    copies = _json(data.calls / session / UPLOADED)
+    if copies:
+        write_json(data.upload / f"remove-{session}.json", {"session": session, "remove": sorted(copies.values())})
+
+
 def keeps_no_sound(folder: Path) -> bool:
     """Whether a call's recordings were erased: one that is finished only now must go too."""
     record = _json(folder / RECORD)
@@ -107,7 +116,7 @@ def _remove_sound(data: DataDir, session: str) -> None:
 
 
 def _remove_jobs(data: DataDir, session: str) -> None:
-    for folder in (data.finish, data.failed):
+    for folder in (data.finish, data.failed, data.upload):
         for path in folder.glob(f"{session}.*.json"):
             path.unlink(missing_ok=True)
 

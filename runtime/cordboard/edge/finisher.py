@@ -1,7 +1,8 @@
 """`python -m cordboard.edge.finisher`: makes recordings that any program plays of the planes' raw files; sweeps.
 
 Works off `finish/*.json`, at the lowest priority. Each step can be repeated after a crash: the finished file appears
-whole, then the raw file goes, then the job. Leaves out encryption, other formats and moving files elsewhere.
+whole, then the raw file goes, then the job, or it waits for its copy in S3 (`uploads`). Leaves out encryption and
+other formats.
 """
 
 import argparse
@@ -20,12 +21,14 @@ from typing import Any, Final
 import numpy as np
 import soxr
 
+from cordboard.config.aws import sink
 from cordboard.edge import log as edge_log
-from cordboard.edge.atomic import FILE_MODE
+from cordboard.edge.atomic import FILE_MODE, write_json
 from cordboard.edge.data_dir import RAW_SUFFIX, DataDir
 from cordboard.edge.erasure import keeps_no_sound
 from cordboard.edge.lifeline import ignore_interrupt
 from cordboard.edge.sweeper import Sweeper, from_argument
+from cordboard.edge.uploads import Uploads
 from cordboard.media.recorder import repair
 from cordboard.media.samples import Samples
 from cordboard.media.wav import PCM, UNKNOWN_SIZE, WavError, decode_block, form_header, read_layout
@@ -127,8 +130,11 @@ def mix(samples: Samples) -> Samples:
     return np.asarray(np.clip(total, -32768, 32767), np.int16).reshape(-1, 1)
 
 
-def work_off(data: DataDir, until: float = math.inf) -> int:
-    """Do the waiting jobs, oldest names first, until a moment (monotonic seconds); how many were done."""
+def work_off(data: DataDir, until: float = math.inf, *, upload: bool = False) -> int:
+    """Do the waiting jobs, oldest names first, until a moment (monotonic seconds); how many were done.
+
+    `upload`: what is finished waits in `upload/` from then on.
+    """
     done = 0
     for path in sorted(data.finish.glob("*.json")):
         if time.monotonic() >= until:
@@ -139,6 +145,8 @@ def work_off(data: DataDir, until: float = math.inf) -> int:
                 raise BadJob(f"{path.name}: {job.raw} does not exist")
             if keeps_no_sound(job.raw.parent):  # erased while it waited or was made
                 job.finished.unlink(missing_ok=True)
+            elif upload:
+                write_json(data.upload / path.name, {"session": job.session, "path": str(job.finished)})
         except (BadJob, WavError) as error:
             log.error("a recording is set aside: %s", error)
             os.replace(path, data.failed / path.name)
@@ -157,6 +165,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cordboard.edge.finisher")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--retention", required=True)
+    parser.add_argument("--sink", type=sink)
     parser.add_argument("--log-format", choices=("text", "json"), required=True)
     parser.add_argument("--log-level", required=True)
     args = parser.parse_args()
@@ -170,12 +179,14 @@ def main() -> int:
     sweeper = Sweeper(data, from_argument(args.retention), lambda: bool(select.select([0, read], [], [], 0)[0]))
     signal.set_wakeup_fd(write)
     signal.signal(signal.SIGTERM, lambda *_: None)
+    if args.sink is not None:
+        Uploads(data, args.sink).start()
     while True:
-        work_off(data)
+        work_off(data, upload=args.sink is not None)
         sweeper.turn(time.time())
         readable, _, _ = select.select([0, read], [], [], POLL)
         if read in readable or (0 in readable and not os.read(0, 4096)):
-            work_off(data, time.monotonic() + LAST_JOBS)
+            work_off(data, time.monotonic() + LAST_JOBS, upload=args.sink is not None)
             return 0
 
 

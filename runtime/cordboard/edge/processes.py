@@ -34,7 +34,8 @@ def children(
         for index in range(count)
     ]
     keeping = ("--data-dir", str(data.root), "--retention", to_argument(config.retention))
-    finisher = Child("finisher", (*_module("finisher"), *keeping, *logging))
+    sink = () if config.recording.sink is None else ("--sink", str(config.recording.sink))
+    finisher = Child("finisher", (*_module("finisher"), *keeping, *sink, *logging))
     return [
         *planes,
         finisher,

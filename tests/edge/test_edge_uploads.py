@@ -1,0 +1,215 @@
+"""Finished recordings are copied to S3 as moto serves it, wait while it is away, and go when they are erased."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from cordboard.config.aws import S3Sink
+from cordboard.config.model import Retention
+from cordboard.edge.data_dir import DataDir
+from cordboard.edge.erasure import erase_content, erase_recordings
+from cordboard.edge.sweeper import to_argument
+from cordboard.edge.uploads import PART, UploadFailed, Uploads
+from cordboard.media.recorder import header
+from cordboard.media.wav import read_wav
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SINK = S3Sink("acme-recordings", "recordings/eu")
+KEY = "recordings/eu/2026/11/20/s_1/recording.wav"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    moto.start()
+    host, port = moto.get_host_and_port()
+    yield f"http://{host}:{port}"
+    moto.stop()
+
+
+@pytest.fixture
+def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
+    """S3 with an empty bucket."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": server,
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=SINK.bucket)
+    yield client
+    for found in client.list_objects_v2(Bucket=SINK.bucket).get("Contents", []):
+        client.delete_object(Bucket=SINK.bucket, Key=found["Key"])
+    client.delete_bucket(Bucket=SINK.bucket)
+    client.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDir:
+    data = DataDir(tmp_path)
+    data.make()
+    return data
+
+
+def call(data: DataDir, content: bytes = b"sound", name: str = "recording") -> Path:
+    """A finished recording that waits; its job."""
+    folder = data.calls / "s_1"
+    folder.mkdir(exist_ok=True)
+    (folder / "facts.json").write_text(json.dumps({"started_at": "2026-11-20T23:59:59Z"}))
+    (folder / "record.json").write_text(json.dumps({"session": "s_1"}))
+    (folder / f"{name}.wav").write_bytes(content)
+    job = data.upload / f"s_1.{name}.json"
+    job.write_text(json.dumps({"session": "s_1", "path": str(folder / f"{name}.wav")}))
+    return job
+
+
+def keys(s3: "S3Client") -> list[str]:
+    return [found["Key"] for found in s3.list_objects_v2(Bucket=SINK.bucket).get("Contents", [])]
+
+
+def test_a_recording_is_copied_and_the_call_says_where(data: DataDir, s3: "S3Client") -> None:
+    job = call(data)
+    call(data, b"another", "two")
+    assert Uploads(data, SINK).turn() == 2
+    assert keys(s3) == [KEY, KEY.replace("recording.wav", "two.wav")]
+    found = s3.get_object(Bucket=SINK.bucket, Key=KEY)
+    assert (found["Body"].read(), found["ContentType"]) == (b"sound", "audio/wav")
+    assert not job.exists()
+    assert (data.calls / "s_1" / "recording.wav").exists()
+    assert json.loads((data.calls / "s_1" / "uploaded.json").read_text()) == {
+        "recording.wav": f"s3://{SINK.bucket}/{KEY}",
+        "two.wav": f"s3://{SINK.bucket}/{KEY}".replace("recording.wav", "two.wav"),
+    }
+
+
+def test_a_long_one_goes_in_parts(data: DataDir, s3: "S3Client") -> None:
+    content = os.urandom(PART + 1)
+    call(data, content)
+    assert Uploads(data, SINK).turn() == 1
+    found = s3.get_object(Bucket=SINK.bucket, Key=KEY)
+    assert found["ETag"].strip('"').endswith("-2")
+    assert found["Body"].read() == content
+
+
+def test_it_waits_while_the_bucket_is_away(data: DataDir, s3: "S3Client") -> None:
+    job = call(data)
+    with pytest.raises(UploadFailed, match=r"recording\.wav: .*NoSuchBucket"):
+        Uploads(data, S3Sink("acme-none", "")).turn()
+    assert job.exists()
+    assert Uploads(data, SINK).turn() == 1
+
+
+def test_it_waits_while_nobody_answers(data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+    job = call(data)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    with pytest.raises(UploadFailed, match="Could not connect"):
+        Uploads(data, SINK).turn()
+    assert job.exists()
+
+
+def test_without_credentials_it_says_so(data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+    call(data)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(data.root / "none"))
+    with pytest.raises(UploadFailed, match="redentials"):
+        Uploads(data, SINK).turn()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"session": "s_1", "path": "/etc/passwd"}', b'{"session": "s_1", "path": 7}']
+)
+def test_what_is_no_job_goes_and_nothing_is_copied(data: DataDir, s3: "S3Client", body: bytes) -> None:
+    (data.upload / "s_1.0.json").write_bytes(body)
+    assert Uploads(data, SINK).turn() == 1
+    assert keys(s3) == []
+    assert not list(data.upload.iterdir())
+
+
+def test_what_is_erased_before_is_not_copied(data: DataDir, s3: "S3Client") -> None:
+    job = call(data)
+    erase_recordings(data, "s_1", NOON)
+    assert not job.exists()
+    call(data)  # one that the finisher had in its hands
+    record = data.calls / "s_1" / "record.json"
+    record.write_text(json.dumps({"session": "s_1", "erased": {"recordings": "2026-11-20T12:00:00Z"}}))
+    Uploads(data, SINK).turn()
+    assert keys(s3) == []
+
+
+def test_erasing_a_call_by_hand_removes_its_copies_and_retention_leaves_them_to_the_bucket(
+    data: DataDir, s3: "S3Client"
+) -> None:
+    call(data)
+    Uploads(data, SINK).turn()
+    erase_recordings(data, "s_1", NOON)
+    Uploads(data, SINK).turn()
+    assert keys(s3) == [KEY]
+    erase_content(data, "s_1", NOON)
+    erase_content(data, "s_1", NOON)  # a second time forgets nothing
+    assert not (data.calls / "s_1" / "uploaded.json").exists()
+    Uploads(data, SINK).turn()
+    assert keys(s3) == []
+    assert not list(data.upload.iterdir())
+
+
+def test_a_copy_that_is_erased_while_it_is_made_goes_again(
+    data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call(data)
+    put = Uploads._put
+
+    def erased(uploads: Any, *given: Any) -> None:
+        put(uploads, *given)
+        erase_content(data, "s_1", NOON)
+
+    monkeypatch.setattr(Uploads, "_put", erased)
+    Uploads(data, SINK).turn()
+    assert keys(s3) == [KEY]
+    Uploads(data, SINK).turn()
+    assert keys(s3) == []
+
+
+def test_the_finishers_process_makes_and_copies_a_recording(data: DataDir, s3: "S3Client") -> None:
+    folder = data.calls / "s_1"
+    folder.mkdir()
+    (folder / "facts.json").write_text(json.dumps({"started_at": "2026-11-20T23:59:59Z"}))
+    raw = folder / "recording.raw.wav"
+    raw.write_bytes(header() + bytes(16_000))
+    (data.finish / "s_1.0.json").write_text(json.dumps({"session": "s_1", "path": str(raw), "name": "recording"}))
+    words = ["--data-dir", str(data.root), "--retention", to_argument(Retention(None, None, None, None))]
+    words += ["--log-format", "text", "--log-level", "info", "--sink", str(SINK)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cordboard.edge.finisher", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 20
+    try:
+        while not (folder / "uploaded.json").exists() and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        _, log = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert f"recording recording.wav of call s_1 is at s3://{SINK.bucket}/{KEY}" in log.decode()
+    sound = s3.get_object(Bucket=SINK.bucket, Key=KEY)["Body"].read()
+    assert sound == (folder / "recording.wav").read_bytes()
+    assert len(read_wav(folder / "recording.wav").samples) == 8_000
+    assert not list(data.upload.iterdir())
