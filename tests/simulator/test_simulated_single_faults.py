@@ -114,6 +114,16 @@ def test_one_packet_goes_wrong(sim: Simulation, kind: str) -> None:
     end(sim)
 
 
+def test_an_invite_that_is_lost_is_sent_again(sim: Simulation) -> None:
+    sim.faults.next("signalling lost", "INVITE")
+    caller = sim.call(CALLER, NUMBER)
+    assert caller.state == "calling"
+    sim.world.advance(0.6)
+    assert caller.state == "answered"
+    assert [fault.kind for fault in sim.faults.log] == ["signalling lost"]
+    end(sim)
+
+
 def test_chance_is_the_seeds_and_orders_repeat_it() -> None:
     def run(faults: Faults) -> list[bool]:
         return [faults.happens("answer lost", event) for event in ("a", "b") * 20]

@@ -20,6 +20,7 @@ KINDS: Final[Mapping[str, str]] = {
     "packet lost": "packet_loss",
     "packet late": "packet_delays",
     "packet doubled": "packet_duplicates",
+    "signalling lost": "signalling_loss",
     "agent dropped": "agent_drops",
     "ack late": "agent_slow_ack",
     "storage down": "storage_down",
@@ -43,7 +44,7 @@ class Fault:
     """One of KINDS."""
     event: str
     """Of its opportunity: an event's type and target, `call.connected:consult`; an agent's message; a storage key;
-    `sip` or `rtp`. Ordered: "" is any."""
+    a SIP method or status code; `rtp`. Ordered: "" is any."""
     nth: int = 1
     """The n-th opportunity of that kind and event since counting began."""
     at: float = 0.0

@@ -71,15 +71,18 @@ class Network:
             return
         delay = conditions.latency
         if self.faults is not None:
-            what = "sip" if transit else "rtp"
-            if self.faults.happens("packet lost", what):
+            if transit:
+                lost = self.faults.happens("signalling lost", _label(data))
+            else:
+                lost = self.faults.happens("packet lost", "rtp")
+                if self.faults.happens("packet late", "rtp"):
+                    self.late += 1
+                    delay += LATE_PACKET
+                if self.faults.happens("packet doubled", "rtp"):
+                    world.after(delay, lambda: self._deliver(data, source, destination), transit=False)
+            if lost:
                 self.lost += 1
                 return
-            if self.faults.happens("packet late", what):
-                self.late += 1
-                delay += LATE_PACKET
-            if self.faults.happens("packet doubled", what):
-                world.after(delay, lambda: self._deliver(data, source, destination), transit=transit)
         if conditions.reorder and rng.random() < conditions.reorder:
             delay += rng.random() * conditions.reorder_by
         world.after(delay, lambda: self._deliver(data, source, destination), transit=transit)
@@ -94,3 +97,9 @@ class Network:
             return
         self._world.record(f"udp {source[0]}:{source[1]} {destination[0]}:{destination[1]}", data)
         receive(data, source)
+
+
+def _label(message: bytes) -> str:
+    """Method or status code of a SIP message."""
+    first = message[:16].split(b" ", 2)
+    return first[1 if first[0].startswith(b"SIP/") else 0].decode("ascii", "replace")

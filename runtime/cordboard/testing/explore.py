@@ -2,7 +2,8 @@
 
 Each run sets the test up and tears it down as pytest does, fixtures included. Delta debugging (Zeller and Hildebrandt,
 "Simplifying and isolating failure-inducing input", 2002) over the faults that happened, then over the statements of
-the test's body; a smaller one counts when it fails in the same phase with the same error on the same statement.
+the test's body; a smaller one counts when it fails in the same phase with the same error on the same statement, and a
+shorter body moreover when it passes without the faults.
 """
 
 import inspect
@@ -52,38 +53,50 @@ class Explorer:
 
     def __init__(self, item: pytest.Function) -> None:
         self._item = item
-        self._body: Callable[..., object] = item.obj
+        self.item = item
+        """Of the newest run."""
         self.runs = 0
         """So far."""
 
     def run(self, plan: Plan, *, nextitem: pytest.Item | None, body: Callable[..., object] | None = None) -> _Run:
         """Once, from setup to teardown."""
-        item = self._item
         self.runs += 1
+        self.item = item = self._sibling(body or self._item.obj)
         item.stash[PLAN] = plan
-        if EDGE in item.stash:
-            del item.stash[EDGE]
-        if FAILURE in item.stash:
-            del item.stash[FAILURE]
-        item.obj = body or self._body
-        item._initrequest()
-        try:
-            reports = runtestprotocol(item, log=False, nextitem=nextitem)
-        finally:
-            item.obj = self._body
+        reports = runtestprotocol(item, log=False, nextitem=nextitem)
         made = item.stash.get(EDGE, None)
-        failure, line = self._failure(body or self._body)
+        failure, line = self._failure()
         return _Run(reports, failure, by_chance(made.faults.log) if made is not None else [], line)
 
     def fails(self, plan: Plan, failure: Failure, body: Callable[..., object] | None = None) -> bool:
         """Whether a run fails in the same way. False when there are no runs left."""
         return self.runs < MAX_RUNS and self.run(plan, nextitem=self._item, body=body).failure == failure
 
-    def _failure(self, body: Callable[..., object]) -> tuple[Failure | None, int]:
-        found = self._item.stash.get(FAILURE, None)
+    def passes(self, body: Callable[..., object]) -> bool:
+        """Whether a body is good without any fault: else its failure is not the faults'."""
+        return self.run(Plan(), nextitem=self._item, body=body).failure is None
+
+    def _sibling(self, body: Callable[..., object]) -> pytest.Function:
+        """The same test once more: pytest sets up and tears down an item once."""
+        item = self._item
+        made: pytest.Function = pytest.Function.from_parent(
+            item.parent,
+            name=item.name,
+            callspec=getattr(item, "callspec", None),
+            callobj=body,
+            keywords=dict(item.keywords),
+            fixtureinfo=item._fixtureinfo,
+            originalname=item.originalname,
+        )
+        made.own_markers[:] = item.own_markers
+        return made
+
+    def _failure(self) -> tuple[Failure | None, int]:
+        found = self.item.stash.get(FAILURE, None)
         if found is None:
             return None, 0
         when, excinfo = found
+        body = self.item.obj
         code = inspect.unwrap(getattr(body, "__func__", body)).__code__
         lines = [each.lineno + 1 for each in excinfo.traceback if each.frame.code.raw is code]
         line = lines[-1] if lines else 0
@@ -135,7 +148,7 @@ def shrink(explorer: Explorer, item: pytest.Function, run: _Run, seed: int, seed
     story = Story(item.function, run.line)
     if item.cls is None:
         story.shorten(
-            lambda shorter: explorer.fails(Plan(), failure, shorter.function(faults, lambda: item.stash[EDGE]))
+            lambda shorter: explorer.fails(Plan(), failure, shorter.function(faults, lambda: explorer.item.stash[EDGE]))
         )
     needed = f"Needed: {_count(faults)}, found in {explorer.runs} runs."
     told = "\n".join(f"  {fault}" for fault in faults)

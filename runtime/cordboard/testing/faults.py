@@ -40,7 +40,8 @@ class EdgeFaults:
         """From now on, instead of what an earlier call asked for: shares (0 to 1) of opportunities that go wrong.
 
         lost_answers, crashes, late_answers, duplicate_invocations: of invocations of functions. packet_loss,
-        packet_delays, packet_duplicates: of datagrams, SIP and RTP. agent_drops: of an agent's messages but audio;
+        packet_delays, packet_duplicates: of packets of sound; signalling_loss: of SIP messages, which are sent again
+        half a second later and more. agent_drops: of an agent's messages but audio;
         agent_slow_ack: of its starts. plane_death: of invocations, at which the call's media plane dies.
         `storage_down`: ApplicationStorage fails, (seconds from now until it begins, seconds it lasts). `latency`:
         seconds one way of every datagram. `seed` fixes the chance. ValueError names what is wrong."""

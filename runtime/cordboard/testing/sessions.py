@@ -104,5 +104,5 @@ DATA = 160
 
 
 def _line(at: float, kind: str, what: str, data: Mapping[str, Any]) -> str:
-    details = " ".join(f"{key}={value!r}" for key, value in data.items() if key != "message" or kind != "sip")
+    details = " ".join(f"{key}={value!r}" for key, value in data.items() if key != "text" or kind != "sip")
     return f"{at:9.3f}  {kind:8}  {what.splitlines()[0] if what else ''}  {details[:DATA]}".rstrip()
