@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -177,6 +178,8 @@ def test_a_url_is_fetched_once_in_a_while_and_its_secrets_stay_out_of_reasons(tm
         answers = {"/a.wav": ok(wav()), "/b": to("/a.wav"), "/c": ok(b"no sound"), "/loop": to("/loop")}
         answers["/gone"] = b"HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         answers["/big"] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"\0" * (MAX_FILE + 1)
+        bomb = gzip.compress(b"\0" * 10 * MAX_FILE)
+        answers["/bomb"] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\n\r\n" + bomb
         async with web(answers) as (base, asked):
             first = await prompts.path_of([Sound("url", f"{base}/b")])
             assert await prompts.path_of([Sound("url", f"{base}/b")]) == first
@@ -188,6 +191,7 @@ def test_a_url_is_fetched_once_in_a_while_and_its_secrets_stay_out_of_reasons(tm
                 ("/c?token=hidden", "is no WAV file"),
                 ("/gone?token=hidden", "answered 404"),
                 ("/big?token=hidden", "more than 10485760"),
+                ("/bomb", "is no WAV file"),
                 ("/loop", "more than 3 times"),
             ):
                 with pytest.raises(PromptFailed, match=reason) as failed:

@@ -147,6 +147,17 @@ def test_clear_drops_what_is_queued() -> None:
     assert entry.cleared == 16_000 - heard
 
 
+def test_a_long_text_that_comes_at_once_is_kept_whole_up_to_five_minutes() -> None:
+    stage, service = opened()
+    ask(stage)
+    for number in range(32):
+        service.chunk(b"\x20" * 80_000, "c1")
+        stage.drain()
+        assert len(stage.notes("floods")) == (number >= 30)
+    [entry] = [each for each in stage.closed().ledger if each.source == PLAYER]
+    assert entry.discarded["overflow"] == 160_000 - 160  # a frame left at once
+
+
 def test_a_pause_holds_the_queue() -> None:
     stage, service = opened()
     ask(stage)

@@ -52,8 +52,11 @@ class Cord:
         "source",
     )
 
-    def __init__(self, source: str, sink: str, form: Format, *, live: bool = False) -> None:
-        """`form` is the source's; `live`: a phone's audio, which comes in real time and must not pile up."""
+    def __init__(
+        self, source: str, sink: str, form: Format, *, live: bool = False, seconds: float = FLOOD_SECONDS
+    ) -> None:
+        """`form` is the source's; `live`: a phone's audio, which comes in real time and must not pile up; `seconds`:
+        how much of other audio may wait."""
         self.source = source
         self.live = live
         self.sink = sink
@@ -65,7 +68,7 @@ class Cord:
         """Bytes of the first chunk that are gone."""
         self._bytes = 0
         self._frame = form.bytes_per_frame
-        self._limit = int((LEG_SECONDS if live else FLOOD_SECONDS) * form.rate) * self._width
+        self._limit = int((LEG_SECONDS if live else seconds) * form.rate) * self._width
         self.last_push = 0.0
 
     @property

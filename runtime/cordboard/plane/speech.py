@@ -15,6 +15,9 @@ from .agent import TURN_OVER
 from .cord import Cord
 from .ledger import Reason
 
+SPEECH_SECONDS = 300.0
+"""Speech that one player may hold: Sonic speaks faster than it is heard, and five minutes of µ-law are 2.4 MB."""
+
 
 class SpeechCord(Cord):
     """The queue of a realtime player, which a pause holds."""
@@ -22,7 +25,7 @@ class SpeechCord(Cord):
     __slots__ = ("paused",)
 
     def __init__(self, source: str, form: Format, *, paused: bool) -> None:
-        super().__init__(source, "", form)
+        super().__init__(source, "", form, seconds=SPEECH_SECONDS)
         self.paused = paused
 
     @property

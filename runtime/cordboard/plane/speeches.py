@@ -11,9 +11,8 @@ from cordboard.contract import link
 
 from . import effects
 from .board import Board
-from .cord import FLOOD_SECONDS
 from .players import Players
-from .speech import SpeechPlayer
+from .speech import SPEECH_SECONDS, SpeechPlayer
 
 
 class Speeches:
@@ -138,7 +137,7 @@ class Speeches:
         flooded = player.flooded
         player.said(event.payload, event.context_id, now)
         if player.flooded and not flooded:
-            facts = {"player": player.name, "limit_s": FLOOD_SECONDS}
+            facts = {"player": player.name, "limit_s": SPEECH_SECONDS}
             self._board.note(player.session, "ledger", "the player floods: audio is dropped", facts, now)
         if player.cord is not None and player.cord.sink:
             if not player.started:

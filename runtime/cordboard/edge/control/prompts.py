@@ -169,11 +169,12 @@ class Prompts:
                 max_redirects=MAX_REDIRECTS,
                 timeout=FETCH_LIMIT,
             )
-        async with self._client.stream("GET", url, headers={"Accept": "audio/wav, audio/*"}) as response:
+        headers = {"Accept": "audio/wav, audio/*", "Accept-Encoding": "identity"}
+        async with self._client.stream("GET", url, headers=headers) as response:
             if response.status_code != 200:
                 raise PromptFailed(f"{_shown(url)} answered {response.status_code} {response.reason_phrase}")
             body = bytearray()
-            async for piece in response.aiter_bytes():
+            async for piece in response.aiter_raw():  # unpacked, a small answer may be larger than memory
                 body += piece
                 if len(body) > MAX_FILE:
                     raise PromptFailed(f"{_shown(url)} has more than {MAX_FILE} bytes")
