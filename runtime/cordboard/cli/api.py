@@ -54,7 +54,8 @@ class Api:
         if len(found) == 1 and text:
             return found[0]
         if found:
-            raise CliError(USAGE, f"{len(found)} live calls begin with {text!r}", f"write more of one of: {found[:5]}")
+            names = ", ".join(found[:5])
+            raise CliError(USAGE, f"{len(found)} live calls begin with {text!r}", f"write more of one of: {names}")
         raise CliError(NOT_FOUND, f"no live call begins with {text!r}", "`cordboard calls ls --live` lists them")
 
     def close(self) -> None:
