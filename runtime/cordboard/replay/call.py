@@ -1,7 +1,7 @@
 """Asks today's functions about every event of a recorded call."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,8 +12,9 @@ from cordboard.simulator.functions import Functions
 
 from .differences import Difference
 from .event import EventReplay
+from .masks import GUESSES
 from .reads import RecordedReads
-from .recorded import RecordedCall
+from .recorded import RecordedCall, RecordedEvent
 
 
 @dataclass(slots=True)
@@ -57,9 +58,23 @@ class Replay:
             difference = replay.run()
             followed = replay.after
             if difference is not None:
+                hidden = replay.hidden
+                if difference.differs and hidden and self._depends(call, event, state, difference):
+                    difference = replace(
+                        difference, what="masked", recorded=", ".join(dict.fromkeys(hidden)), today=None
+                    )
                 report.differences.append(difference)
         report.differences += self._newly_heard(call)
         return report
+
+    def _depends(
+        self, call: RecordedCall, event: RecordedEvent, state: Mapping[str, Any], difference: Difference
+    ) -> bool:
+        """Whether the difference is another one, or none, where the handler gets other digits for those masked."""
+        return any(
+            EventReplay(self._functions, self._reads, call, event, state, guess).run() != difference
+            for guess in GUESSES
+        )
 
     def _newly_heard(self, call: RecordedCall) -> list[Difference]:
         found = []

@@ -11,6 +11,7 @@ from typing import Any
 
 from cordboard.contract.codec import DecodeError, decode, encode
 from cordboard.contract.commands import Command
+from cordboard.contract.journal import MASK
 from cordboard.contract.records import (
     Answer,
     EventRoute,
@@ -28,7 +29,7 @@ from cordboard.session.policy import policy_for
 from cordboard.simulator.functions import Functions, NotInVirtualTime
 
 from .differences import Difference, What, shown_command, shown_read
-from .masks import changes, fill, masks, same
+from .masks import changes, fill, masks, same, without
 from .offline import offline
 from .reads import RecordedReads
 from .recorded import RecordedCall, RecordedEvent, RecordedRound
@@ -62,19 +63,22 @@ class EventReplay:
         call: RecordedCall,
         event: RecordedEvent,
         state: Mapping[str, Any],
+        guess: str = MASK,
     ) -> None:
-        """`state`: session.state as the handler shall get it."""
+        """`state`: session.state as the handler shall get it; `guess`: as in `fill`, of state and results."""
         self._functions = functions
         self._reads = reads
         self._call = call
         self._event = event
         self._told = event.told.event
-        self._state = fill(state)
+        self._guess = guess
+        self._state = fill(state, guess)
         self._steps: list[_Step] = []
         self._commands: dict[str, str] = {}
         """Recorded id → today's id."""
         self._logged = 0
-        self._hidden: list[str] = []
+        self.hidden: list[str] = []
+        """Paths of what the handler got masked of state and results."""
         self._defaults: Mapping[str, Any] = {}
         """What session.state holds of fields that nobody has set: one that is new today differs in nothing yet."""
         self.after: Mapping[str, Any] = self._state
@@ -87,10 +91,10 @@ class EventReplay:
         if found is None or event.type in self._functions.release.log_only(self._call.began.scenario):
             return self._difference("listened", self._event.told.function, None)
         self._defaults = self._functions.release.functions[found[0]].state
-        self._hidden = list(masks(fill(event.data), "event")) or (["event"] if self._event.masked else [])
-        self._hidden += masks(self._state, "state")
+        self.hidden += masks(self._state, "state")
+        unknown = list(masks(fill(event.data), "event")) or (["event"] if self._event.masked else [])
         answers = [each.answer for each in self._event.rounds if each.answer is not None]
-        self._reads.load(entry for answer in answers for entry in answer.journal)
+        self._reads.load((entry for answer in answers for entry in answer.journal), self._guess)
         try:
             for each in self._event.rounds:
                 self._learn(each)
@@ -100,9 +104,9 @@ class EventReplay:
                 raise _Differs("read", shown_read(self._reads.left()[0]), None)
             self._policy(found)
         except _Differs as differs:
-            if self._hidden:
-                return self._difference("masked", ", ".join(dict.fromkeys(self._hidden)), None)
-            return self._difference(differs.what, differs.recorded, differs.today)
+            if unknown:
+                return self._difference("masked", ", ".join(unknown), None)
+            return self._difference(differs.what, differs.recorded, without(differs.today, self._guess))
         return None
 
     # --- one round
@@ -113,8 +117,8 @@ class EventReplay:
         for step in self._steps:
             known = by_id.get(step.recorded_id)
             if known is not None:
-                result = fill(known.result)
-                self._hidden += masks(result, step.entry.type)
+                result = fill(known.result, self._guess)
+                self.hidden += masks(result, step.entry.type)
                 step.entry = replace(step.entry, status=known.status, result=result, error=known.error)
 
     def _round(self, function: str, each: RecordedRound, then: Answer) -> None:
@@ -123,7 +127,7 @@ class EventReplay:
         self._failures(then, answer)
         self._same_commands(then, answer)
         for entry in answer.journal:
-            self._hidden += masks(entry.result, entry.type)
+            self.hidden += masks(entry.result, entry.type)
         self._same_ends(then, answer)
 
     def _ask(self, function: str, each: RecordedRound) -> Answer:

@@ -11,18 +11,31 @@ from cordboard.contract.journal import MASK
 
 TOKEN: Final = "replayed"  # noqa: S105 (it opens nothing)
 """In place of the token of a control URL."""
+GUESSES: Final = tuple(digit * 7 for digit in "0123456789")
+"""What masked digits might have been; nothing else looks like them."""
 _REDACTED: Final = f"/control/{MASK}"
 _FILLED: Final = f"/control/{TOKEN}"
 
 
-def fill(value: Any) -> Any:
-    """A recorded JSON value as a handler may have it."""
+def fill(value: Any, guess: str = MASK) -> Any:
+    """A recorded JSON value as a handler may have it; `guess` stands for what else is masked."""
     if isinstance(value, str):
-        return value.replace(_REDACTED, _FILLED)
+        return value.replace(_REDACTED, _FILLED).replace(MASK, guess)
     if isinstance(value, Mapping):
-        return {fill(key): fill(item) for key, item in value.items()}
+        return {fill(key, guess): fill(item, guess) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [fill(item) for item in value]
+        return [fill(item, guess) for item in value]
+    return value
+
+
+def without(value: Any, guess: str) -> Any:
+    """A value of today's with the mask again where the guess stood."""
+    if isinstance(value, str):
+        return value.replace(guess, MASK)
+    if isinstance(value, Mapping):
+        return {without(key, guess): without(item, guess) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without(item, guess) for item in value]
     return value
 
 

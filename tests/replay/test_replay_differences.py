@@ -1,0 +1,160 @@
+"""What a changed line of the functions brings about in the diff, and what it must not."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cordboard.replay.call import CallReport, Replay
+from cordboard.replay.differences import to_text
+from cordboard.replay.recorded import read_journal
+from cordboard.simulator.simulation import Simulation
+
+from .conftest import CALLER, DESK, HERE, NUMBER
+
+
+def recorded() -> bytes:
+    """A call that asks for much, and fails in some of it."""
+    with Simulation(DESK, seed=5) as sim:
+        sim.keys(CARTESIA_API_KEY="test-key")
+        sim.storage.put("hours:monday", "9 to 5", None)
+        caller = sim.call(CALLER, NUMBER)
+        url = sim.session_of(caller).control_url.rpartition("/")[2]
+
+        def ask(path: str, body: dict[str, Any]) -> None:
+            kind = {"content-type": "application/json"}
+            sim.edge.request("POST", url + path, kind, json.dumps(body).encode())
+            sim.world.advance(0.3)
+
+        ask("/opening_hours", {"day": "monday"})
+        ask("", {"action": "bad"})
+        ask("", {"action": "no idea"})
+        ask("", {"action": "gather"})
+        caller.press("1234")
+        sim.world.advance(3.0)
+        caller.press("7")
+        sim.faults.next("function crashed", "http.request")
+        ask("", {"action": "call_transfer"})
+        sim.world.advance(3.0)
+        for phone in sim.exchange.phones[1:]:
+            phone.answer()
+        sim.world.advance(1.0)
+        caller.hangup()
+        sim.world.advance(60.0)
+        return bytes(sim.session_of(caller).journal)
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    path.write_bytes(recorded())
+    return path
+
+
+def replayed(journal: Path, folder: Path, *changes: tuple[str, str], follow: bool = False) -> CallReport:
+    """The call asked again of functions with those changes."""
+    shutil.copytree(HERE / "functions", folder / "functions")
+    code = folder / "functions" / "desk.py"
+    text = code.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    code.write_text(text)
+    with Replay(DESK, code=folder / "functions", follow_state=follow) as replay:
+        return replay.call(read_journal(journal))
+
+
+def found(report: CallReport) -> list[tuple[str, str]]:
+    return [(each.type, each.what) for each in report.differences]
+
+
+def test_the_unchanged_code_differs_in_nothing(journal: Path, tmp_path: Path) -> None:
+    report = replayed(journal, tmp_path)
+    assert report.differences == []
+    types = {event.told.event.type for event in read_journal(journal).events}
+    assert types >= {"call.alerting", "http.request", "call.gathered", "timer", "call.tone", "call.disconnected"}
+
+
+def test_a_routing_line_is_named_with_both_commands_and_lines(journal: Path, tmp_path: Path) -> None:
+    report = replayed(journal, tmp_path, ('SALES = "+18005550222"', 'SALES = "+18005550333"'),
+                      ('SUPPORT = "+18005550111"', 'SUPPORT = "+18005550333"'))  # fmt: skip
+    [difference] = report.differences
+    assert (difference.type, difference.what) == ("http.request", "command")
+    assert difference.recorded["args"]["to"] in ("+18005550111", "+18005550222")
+    assert difference.today["args"]["to"] == "+18005550333"
+    assert difference.today["line"] == difference.recorded["line"]
+    assert difference.today["line"].startswith("functions/desk.py:")
+    head, then, today = to_text(difference)
+    assert "http.request" in head
+    assert "call.dial consult" in then
+    assert "+18005550333" in today
+
+
+CHANGES: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("        VoxEngine.set_timeout(f\"again-{session.state.timers}\", seconds=1.0)", "        pass",
+     [("timer", "command")] * 2),
+    ("        await agent.start(metadata", "        agent.start(metadata", [("call.alerting", "command")]),
+    ('await session.calls["caller"].gather', 'session.calls["caller"].gather', [("http.request", "waiting")]),
+    ("    session.state.timers += 1\n", "    session.state.timers += 2\n",
+     [("timer", "command"), ("timer", "command"), ("timer", "state")]),
+    ("status=202, headers", "status=200, headers", [("http.request", "reply")]),
+    ('raise LookupError("unknown")', 'raise KeyError("unknown")', [("http.request", "failure")]),
+    ('raise LookupError("unknown")', "pass", [("http.request", "failure")]),
+    ('.get(f"hours:{day}")', '.get(f"open:{day}")', [("http.request", "read")]),
+    ("    await ApplicationStorage.put(f\"call:{session.id}\", session.access_secure_url + \"/survey\", ttl=60)\n", "",
+     [("call.alerting", "read")]),
+    ("@scenario.on(AppEvents.Timer)", "@scenario.on(AppEvents.Terminating)",
+     [*[("timer", "listened")] * 3, ("session.terminating", "listens")]),
+    ("@scenario.on(CallEvents.ToneReceived)", '@scenario.on(CallEvents.ToneReceived, on_error="terminate")',
+     [("call.tone", "policy")]),
+    ("async def timer(", "@scenario.on(AppEvents.Started)\nasync def timer(", [("session.started", "listens")]),
+    ("    timers: int = 0\n", "    timers: int = 0\n    added: str = 'new'\n", []),
+    ("    return item.value if item else", "    print(item)\n    return item.value if item else", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "differences"), CHANGES)
+def test_a_change_is_found_where_it_matters(
+    old: str, new: str, differences: list[tuple[str, str]], journal: Path, tmp_path: Path
+) -> None:
+    assert found(replayed(journal, tmp_path, (old, new))) == differences
+
+
+def test_outside_effects_are_taken_from_the_journal_and_a_new_one_is_not_performed(
+    journal: Path, tmp_path: Path
+) -> None:
+    mark = tmp_path / "performed"
+    touch = f"        open({str(mark)!r}, 'w').close()\n"
+    same = replayed(journal, tmp_path / "same", ("        outside.append(key)\n", touch))
+    assert same.differences == []
+    assert not mark.exists()
+    new = replayed(journal, tmp_path / "new", ("        outside.append(key)\n", touch), ('once("book"', 'once("other"'))
+    assert found(new)[0] == ("call.alerting", "read")
+    assert "session.once('other')" in new.differences[0].today
+    assert not mark.exists()
+
+
+def test_a_handler_reaches_nothing_outside(journal: Path, tmp_path: Path) -> None:
+    reach = "        urllib.request.urlopen('http://127.0.0.1:9')\n"
+    code = f"    import urllib.request\n    try:\n{reach}    except Exception:\n        pass\n"
+    old = "    session.state.timers += 1\n"
+    report = replayed(journal, tmp_path, (old, code + old))
+    assert found(report) == [("timer", "failure")] * 3
+    assert "Offline: socket." in report.differences[0].today
+
+
+def test_an_event_with_masked_digits_is_called_not_replayable(journal: Path, tmp_path: Path) -> None:
+    report = replayed(journal, tmp_path, ('event.digits.startswith("4")', 'not event.digits.startswith("4")'))
+    assert ("call.gathered", "masked") in found(report)
+    assert not report.differs
+    assert "masked event.digits" in to_text(report.differences[0])[0]
+
+
+def test_state_is_the_recorded_one_unless_today_s_is_asked_for(journal: Path, tmp_path: Path) -> None:
+    change = ("    call.answer()\n", "    call.answer()\n    session.state.dice.append(-1)\n")
+    assert found(replayed(journal, tmp_path / "recorded", change)) == [("call.alerting", "state")]
+    followed = replayed(journal, tmp_path / "followed", change, follow=True)
+    assert found(followed)[0] == ("call.alerting", "state")
+    assert found(followed).count(("timer", "state")) == 3
