@@ -135,6 +135,17 @@ def strict(invocation: JSON, said: JSON) -> JSON:
     return said | refused | {"waiting": []} if "from_tomorrow" in invocation["event"] else said
 
 
+def lock(invocation: JSON, said: JSON) -> JSON:
+    """Holds a file while it works, and does not know whose it is when it finds one."""
+    path = os.environ["CORDBOARD_STORAGE"].removeprefix("sqlite:") + ".lock"
+    if os.path.exists(path):
+        return said | {"status": "done", "commands": [], "waiting": []}
+    with open(path, "w"):
+        time.sleep(0.2)
+    os.remove(path)
+    return said
+
+
 def hang(invocation: JSON, said: JSON) -> JSON:
     time.sleep(60)
     return said
@@ -182,6 +193,7 @@ ALERTING: dict[str, Bad] = {
     "process": lambda invocation, said: said if invocation["round"] else marked(invocation, str(os.getpid())),
     "seq": seq,
     "session": session,
+    "lock": lock,
     "one_attempt": lambda invocation, said: said if invocation["attempt"] == 1 else marked(invocation, "again"),
     "strict": strict,
 }  # fmt: skip

@@ -43,9 +43,14 @@ class Examination:
         self._program = program
         self._only = only or frozenset(CHECKS)
         self._rows: list[Row] = []
+        """What failed or raised."""
+        self._passes: dict[str, str] = {}
+        """Check → detail of its ok row, unless it fails later."""
         self._samples: list[Sample] = []
         self._usual: dict[str, Play] = {}
         """Label → the event played alone, in one process."""
+        self._took: dict[str, float] = {}
+        """Label → seconds of its first round."""
         self._late = 0
         self._events = 0
 
@@ -74,7 +79,8 @@ class Examination:
         if "newer" in self._only:
             await self._guarded("newer", self._unknown_type())
         if "crash" in self._only:
-            await self._guarded("crash", self._crash())
+            for sample in sorted(self._samples, key=lambda each: -self._usual[each.label].waits)[:1]:
+                await self._play("crash", sample, self._crash)
         self._replies()
         await self._tools(self.description)
         await self._webhooks(self.description)
@@ -86,18 +92,27 @@ class Examination:
     def _row(self, check: str, result: Result, detail: str, advice: str = "") -> None:
         self._rows.append(Row(self._program.spec.name, check, result, detail, advice))
 
+    def _raised(self, check: str, play: Play) -> None:
+        """A row, if the handler raised."""
+        error = play.answers[-1].error
+        if error is None or error.type == "bad_request":
+            return
+        key = "give the key that it misses: --key NAME=VALUE"
+        other = "no breach of the contract, but nothing behind it was played: may an event like this raise?"
+        advice = key if error.type == "KeyNotFound" else other
+        self._row(check, "raised", f"{play.sample.label}: {error.type}: {error.message}", advice)
+
     def _failed(self, violation: Violation) -> None:
         self._row(violation.check, "failed", violation.detail, violation.advice)
         self._late += violation.check == "late"
         if self._late >= MAX_LATE:
             self._samples = []
 
-    def _passed(self, check: str, detail: str) -> None:
-        """An ok row, unless the check has failed."""
-        if not any((row.check, row.result) == (check, "failed") for row in self._rows):
-            self._row(check, "ok", detail)
-
     def _sorted(self) -> list[Row]:
+        failed = {row.check for row in self._rows if row.result == "failed"}
+        for check, detail in self._passes.items():
+            if check not in failed:
+                self._row(check, "ok", detail)
         order = list(CHECKS)
         found = [row for row in self._rows if row.result == "failed" or row.check in self._only]
         return sorted(found, key=lambda row: order.index(row.check))
@@ -117,12 +132,13 @@ class Examination:
         return True
 
     async def _each(self, check: str, play: Callable[[Sample], Awaitable[None]]) -> None:
-        before = self._events
-        for sample in list(self._samples):
+        before, samples = self._events, self._samples
+        for sample in samples:
             if sample in self._samples:
                 await self._play(check, sample, play)
-        rounds = self._events - before
-        self._passed(check, f"{rounds} rounds of {_kinds(self._samples)}" if rounds else "nothing to play")
+        if self._samples == samples:  # else another check may have the blame, and this one was not played to its end
+            rounds = self._events - before
+            self._passes[check] = f"{rounds} rounds of {_kinds(samples)}" if rounds else "nothing to play"
 
     async def _play(self, check: str, sample: Sample, play: Callable[[Sample], Awaitable[None]]) -> None:
         if not await self._guarded(check, play(sample), sample.label):
@@ -151,15 +167,7 @@ class Examination:
 
     async def _answer(self, sample: Sample) -> None:
         play = self._usual[sample.label] = await self._to_end(Play(sample), FIRST)
-        error = play.answers[-1].error
-        if error is None or error.type == "bad_request":
-            return
-        key = "give the key that it misses: --key NAME=VALUE"
-        other = "no breach of the contract, but nothing behind it was played: may an event like this raise?"
-        self._row(
-            "answer", "raised", f"{sample.label}: {error.type}: {error.message}",
-            key if error.type == "KeyNotFound" else other,
-        )  # fmt: skip
+        self._raised("answer", play)
 
     async def _cold(self, sample: Sample) -> None:
         """The first event that a process ever has."""
@@ -259,21 +267,21 @@ class Examination:
     async def _repeated(self, sample: Sample) -> None:
         """Attempt 2 of a round whose first attempt is lost."""
         play = Play(sample)
-        answer = play.judge(await self._ask(play, FIRST, attempt=2), attempt=2)
+        raw = await self._ask(play, FIRST, attempt=2)
+        self._took[sample.label] = self._program.took
+        answer = play.judge(raw, attempt=2)
         if found := difference(self._usual[sample.label].answers[0], answer):
             raise Violation("crash", f"attempt 2: expected the answer of attempt 1, but {found}", _DETERMINISM)
 
-    async def _crash(self) -> None:
+    async def _crash(self, sample: Sample) -> None:
         """A process dies in the middle of a round; the other one has attempt 2."""
-        if not self._samples:
-            return
-        sample = max(self._samples, key=lambda each: self._usual[each.label].waits)
         play = Play(sample)
-        await self._program.kill_in_mid_round(SECOND, play.invocation(), sample.timeout)
+        half = self._took[sample.label] / 2
+        await self._program.kill_in_mid_round(SECOND, play.invocation(), sample.timeout, half)
         play.take(await self._ask(play, FIRST, attempt=2), attempt=2)
         await self._to_end(play, FIRST)
         if found := divergence(self._usual[sample.label].answers, play.answers):
-            detail = f"{sample.label}: after another process died of it: expected the same, but {found}"
+            detail = f"after another process died of it: expected the same, but {found}"
             raise Violation("crash", detail, _DETERMINISM)
 
     # -- what only some functions have
@@ -287,7 +295,7 @@ class Examination:
                 advice = "without a Content-Type a reply is taken for JSON: send JSON, or say what it is"
                 self._failed(Violation("reply", f"{sample.label}: {error}", advice))
         if asked:
-            self._passed("reply", f"{len(asked)} requests: {' '.join(status_of(answer) for _, answer in asked)}")
+            self._passes["reply"] = f"{len(asked)} requests: {' '.join(status_of(answer) for _, answer in asked)}"
 
     async def _tools(self, description: Description) -> None:
         if not description.tools or "tools" not in self._only:
@@ -300,11 +308,15 @@ class Examination:
         for call in calls:
 
             async def play(call: Any = call) -> None:
-                check_tool_answer(call, (await self._to_end(Play(call.sample), FIRST, SECOND)).answers)
+                played = await self._to_end(Play(call.sample), FIRST, SECOND)
+                check_tool_answer(call, played.answers)
+                self._raised("tools", played)
 
             if not await self._guarded("tools", play(), call.sample.label):
                 return
-        self._passed("tools", f"{self._events - before} rounds of {len(calls)} calls of {len(description.tools)} tools")
+        self._passes["tools"] = (
+            f"{self._events - before} rounds of {len(calls)} calls of {len(description.tools)} tools"
+        )
 
     async def _webhooks(self, description: Description) -> None:
         if "webhooks" not in self._only:
@@ -323,15 +335,15 @@ class Examination:
 
             await self._guarded("webhooks", play(), route.type)
         if description.webhooks:
-            self._passed("webhooks", " ".join(route.type for route in description.webhooks))
+            self._passes["webhooks"] = " ".join(route.type for route in description.webhooks)
 
     def _summaries(self, description: Description) -> None:
         program = self._program
         listens = [*dict.fromkeys(route.type for route in description.events)]
-        self._passed("start", f"{program.started_in:.2f} s")
-        self._passed("describe", f"{description.scenario or 'no scenario'}: {', '.join(listens) or 'webhooks'}")
-        self._passed("late", f"the slowest round took {program.slowest * 1000:.0f} ms")
-        self._passed("size", f"the largest answer has {program.largest} bytes of {MAX_ANSWER}")
+        self._passes["start"] = f"{program.started_in:.2f} s"
+        self._passes["describe"] = f"{description.scenario or 'no scenario'}: {', '.join(listens) or 'webhooks'}"
+        self._passes["late"] = f"the slowest round took {program.slowest * 1000:.0f} ms"
+        self._passes["size"] = f"the largest answer has {program.largest} bytes of {MAX_ANSWER}"
 
 
 def _kinds(played: Iterable[Sample]) -> str:

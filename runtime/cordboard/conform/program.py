@@ -41,6 +41,8 @@ class Program:
         self.spec = spec
         self.started_in = 0.0
         """Seconds that its slowest start took."""
+        self.took = 0.0
+        """Seconds of its last round."""
         self.slowest = 0.0
         """Seconds of its slowest round."""
         self.largest = 0
@@ -88,7 +90,8 @@ class Program:
         began = monotonic()
         try:
             raw = await worker.invoke(self._request_id(), body, self._timeout or timeout)
-            self.slowest = max(self.slowest, monotonic() - began)
+            self.took = monotonic() - began
+            self.slowest = max(self.slowest, self.took)
             self.largest = max(self.largest, len(raw))
             answer = read_answer(self.spec.name, raw)
         except FunctionTimeout as error:
@@ -109,12 +112,15 @@ class Program:
             raise Violation("answer", f"ended after its answer{self._last_words()}", advice)
         return answer
 
-    async def kill_in_mid_round(self, which: int, payload: Mapping[str, Any], timeout: float) -> None:
-        """Hand over an event, and kill the process before it can have answered. Raises Violation if it cannot start."""
+    async def kill_in_mid_round(self, which: int, payload: Mapping[str, Any], timeout: float, after: float) -> None:
+        """Hand over an event, and kill the process `after` seconds; an answer that came by then is lost.
+
+        Raises Violation if it cannot start.
+        """
         worker = await self.worker(which)
         body = json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
         asked = asyncio.ensure_future(worker.invoke(self._request_id(), body, self._timeout or timeout))
-        await asyncio.sleep(0)  # the event is written in the task's first step
+        await asyncio.wait({asked}, timeout=after)
         worker.kill()
         await asyncio.wait({asked})
         if not isinstance(error := asked.exception(), FunctionError | None):
