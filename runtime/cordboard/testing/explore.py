@@ -147,9 +147,14 @@ def shrink(explorer: Explorer, item: pytest.Function, run: _Run, seed: int, seed
     faults = fewest(run.faults, lambda some: explorer.fails(Plan(only=some), failure))
     story = Story(item.function, run.line)
     if item.cls is None:
-        story.shorten(
-            lambda shorter: explorer.fails(Plan(), failure, shorter.function(faults, lambda: explorer.item.stash[EDGE]))
-        )
+
+        def is_enough(shorter: Story) -> bool:
+            def body(some: Sequence[Fault]) -> Callable[..., object]:
+                return shorter.function(some, lambda: explorer.item.stash[EDGE])
+
+            return explorer.fails(Plan(), failure, body(faults)) and (not faults or explorer.passes(body(())))
+
+        story.shorten(is_enough)
     needed = f"Needed: {_count(faults)}, found in {explorer.runs} runs."
     told = "\n".join(f"  {fault}" for fault in faults)
     return Plan(only=faults), f"{found} {needed}\n{told}\nTo paste:\n\n{story.text(faults, f'seed_{seed}')}"
