@@ -42,6 +42,14 @@ def test_ringback_cadence(style: RingbackStyle, seconds: int, on: float, frequen
     assert source.next_frame() == frames[0]
 
 
+def test_the_comfort_tone_is_soft_and_never_silent_for_long() -> None:
+    source = ToneSource.comfort()
+    line = ulaw_decode(b"".join(source.next_frame() for _ in range(150)))
+    assert tone_share(line[:1600], 8000, 400.0) > 0.98
+    assert longest_silence(line, 8000) == pytest.approx(1.3, abs=0.02)
+    assert abs(line).max() < 32767 / 10
+
+
 def test_reset_starts_over_and_sources_are_independent() -> None:
     one, two = ToneSource.ringback("us"), ToneSource.ringback("us")
     first = one.next_frame()

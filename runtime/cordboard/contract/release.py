@@ -82,6 +82,11 @@ class Release:
         found = self.route(scenario, type_, target)
         return None if found is None else found[1].patience or self.functions[found[0]].patience
 
+    def has_patience(self, scenario: str) -> bool:
+        """Whether any handler of the scenario has one."""
+        own = [d for d in self.functions.values() if d.scenario == scenario]
+        return any(d.patience is not None or any(route.patience is not None for route in d.events) for d in own)
+
     def fallback(self, scenario: str, type_: str, target: str | None) -> Fallback | None:
         """What the handler, else its scenario, makes of a call without it."""
         found = self.route(scenario, type_, target)

@@ -1,7 +1,7 @@
 """Call-progress tones and small sounds for prompts.
 
 Ringback follows ITU-T E.180 (cadences and frequencies by country): North America 440 + 480 Hz, 2 s on, 4 s off;
-most of Europe 425 Hz, 1 s on, 4 s off.
+most of Europe 425 Hz, 1 s on, 4 s off. The comfort tone is that of ITU-T E.182.
 
 Left out: busy, congestion and special information tones: a refused call is told by SIP status, not by sound.
 """
@@ -26,6 +26,13 @@ _RINGBACK: dict[str, tuple[tuple[float, ...], float, float]] = {
     "us": ((440.0, 480.0), 2.0, 4.0),
     "eu": ((425.0,), 1.0, 4.0),
 }
+
+_COMFORT = (400.0, 0.2, 1.3)
+"""Hz, seconds of sound, seconds of silence of the comfort tone: E.182 names it and leaves its form to networks; this
+one is no ringing, busy or special information tone of E.180."""
+
+_COMFORT_DBFS = -25.0
+"""Its level: it says that the line lives and does not ask for attention."""
 
 _EDGE_SECONDS = 0.005
 """Rise and fall of a beep: long enough that no click is heard."""
@@ -69,6 +76,13 @@ def _ringback_cycle(style: RingbackStyle) -> bytes:
     return ulaw_encode(np.concatenate((sound, silence)))
 
 
+@lru_cache(maxsize=1)
+def _comfort_cycle() -> bytes:
+    frequency, on, off = _COMFORT
+    pause = np.zeros(round(off * RINGBACK_RATE), np.int16)
+    return ulaw_encode(np.concatenate((beep(RINGBACK_RATE, frequency, on, _COMFORT_DBFS), pause)))
+
+
 class ToneSource:
     """A sound that repeats for ever, in frames of 160 octets of µ-law. Sources of one style share their bytes."""
 
@@ -88,6 +102,11 @@ class ToneSource:
         if style not in _RINGBACK:
             raise ValueError(f"no ringback named {style!r}; there are {', '.join(_RINGBACK)}")
         return cls(_ringback_cycle(style))
+
+    @classmethod
+    def comfort(cls) -> Self:
+        """The tone a caller hears while the call is being processed; starts with sound."""
+        return cls(_comfort_cycle())
 
     def next_frame(self) -> bytes:
         """The next 20 ms: 160 octets of µ-law."""

@@ -14,7 +14,8 @@ from .ledger import Reason
 from .leg import Leg
 from .player import Mouth
 
-RINGBACK = "ringback"
+TONES: Mapping[str, Callable[[], ToneSource]] = {"ringback": ToneSource.ringback, "comfort": ToneSource.comfort}
+"""What a leg without a source may hear, beside another leg."""
 KEEP_ALIVE = "keep-alive"
 
 
@@ -128,11 +129,11 @@ class Switch:
             self._take_source(leg, reason)
 
     def set_fallback(self, leg: Leg, source: str) -> None:
-        """What a leg hears while it has no source: ringback, another leg's early media, or nothing.
+        """What a leg hears while it has no source: a tone, another leg's early media, or nothing.
 
         Raises RouteRefused for a leg that is not here.
         """
-        if source and source != RINGBACK:
+        if source and source not in TONES:
             self._check(source, leg.unit)
             if source not in self._legs:
                 raise RouteRefused(f"{source} is not here")
@@ -141,9 +142,9 @@ class Switch:
         self._drop_fallback(leg)
         if leg.source is not None and leg.source.source == source:
             return
-        if source == RINGBACK:
-            leg.tone = ToneSource.ringback()
-            cord = Cord(RINGBACK, "", PCMU_8000)
+        if source in TONES:
+            leg.tone = TONES[source]()
+            cord = Cord(source, "", PCMU_8000)
             cord.connect(leg.unit, leg.form)
             leg.fallback = cord
         elif source:

@@ -210,8 +210,13 @@ class Cords:
         """It hears somebody."""
         return leg.unit in self._routes or leg.unit in self._over
 
+    def hears(self, leg: Leg) -> str:
+        """The unit, or the tone, that a leg hears; empty: nothing."""
+        return self._over.get(leg.unit) or self._routes.get(leg.unit) or leg.fallback
+
     def update_fallbacks(self, now: float) -> None:
-        """An answered leg without a source hears the newest ringing leg's early media, else ringback (DESIGN §1)."""
+        """An answered leg without a source hears the newest ringing leg's early media, else ringback (DESIGN §1), else
+        the comfort tone where a function is late."""
         ringing = [leg for leg in self._legs.live() if not leg.incoming and not leg.answered and not leg.hanging_up]
         wanted = ""
         if ringing:
@@ -220,11 +225,16 @@ class Cords:
         for leg in self._legs.live():
             if not leg.answered:
                 continue
-            fallback = "" if self.bridged(leg) or leg.hangup_pending else wanted
+            comfort = "comfort" if self._session.shield.tones(leg) else ""
+            spoken_to = self.bridged(leg) and not comfort  # the tone goes on beneath the shield's own prompt
+            fallback = "" if spoken_to or leg.hangup_pending else wanted or comfort
             if fallback != leg.fallback:
                 leg.fallback = fallback
                 self._session.send_plane(link.LegFallback(leg.unit, fallback))
-                what = {"": "nothing", "ringback": "ringback"}.get(fallback, "early media")
+                what = {"": "nothing", "ringback": "ringback", "comfort": "the comfort tone"}.get(
+                    fallback, "early media"
+                )
                 self._session.note("media", f"{leg.name} hears {what}", {}, now)
             lonely = not self.bridged(leg) and not wanted and not leg.hangup_pending
             leg.unbridged_since = (leg.unbridged_since if leg.unbridged_since is not None else now) if lonely else None
+        self._session.shield.look(now)

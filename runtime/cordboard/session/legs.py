@@ -182,6 +182,7 @@ class Legs:
         leg.media = media
         self.cords.send_media(leg, now)
         if media.on_hold != held:
+            self._session.shield.look(now)
             self._session.post("call.hold" if media.on_hold else "call.unhold", CallProgress(), now, target=leg.name)
 
     def _pong(self, leg: Leg, event: sip.Pong, now: float) -> None:

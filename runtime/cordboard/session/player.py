@@ -66,8 +66,15 @@ class Player:
 class Prompt:
     """A sound of the edge's own on its way to a leg."""
 
-    def __init__(self, end: Callable[[float], None]) -> None:
+    def __init__(self, unit: str, play: Callable[[float], None], end: Callable[[float], None]) -> None:
+        self.unit = unit
+        """Of its player."""
+        self._play = play
         self._end = end
+
+    def play(self, now: float) -> None:
+        """Let one that was held back be heard, at once or when it is ready. Call it before `then` was told."""
+        self._play(now)
 
     def stop(self, now: float) -> None:
         """End it; `then` is told `stopped`. Idempotent."""

@@ -128,11 +128,20 @@ class Players:
         `then(how, why, now)` is called exactly once: finished (heard out), failed (why: for people), or stopped (by
         `stop`, by a newer source of the leg, or by the leg's end); never before this has returned.
         """
+        made = self.held_prompt(leg, sounds, then, now)
+        made.play(now)
+        return made
+
+    def held_prompt(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
+        """As `prompt`, but only made ready until it is told to play."""
         player = self.make("", loop=False)
         player.over, player.then = leg.unit, then
-        self._want(player, leg.unit, now)
         self._prepare(player, tuple(sounds), now)
-        return Prompt(lambda at: self.end(player, "stop", at))
+        return Prompt(player.unit, lambda at: self.route(player, leg, at), lambda at: self.end(player, "stop", at))
+
+    def warm(self, sounds: Sequence[Sound]) -> None:
+        """Have sounds made that may be needed later; whether they can be is found out when they are."""
+        self._session.services.emit(PreparePrompt(f"{self._session.id}#warm", tuple(sounds)))
 
     def announce(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
         """As `prompt`, but heard out: routes to the leg and players that come meanwhile follow it."""

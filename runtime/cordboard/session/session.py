@@ -29,6 +29,7 @@ from .fallback import FallingBack
 from .gathering import Gathering
 from .journal import SessionJournal
 from .legs import Legs
+from .patience import Shield
 from .players import Players
 from .recordings import Recordings
 from .services import Services
@@ -95,6 +96,7 @@ class Session:
         self.turns = Turns(self)
         self.ending = Ending(self)
         self.falling_back = FallingBack(self)
+        self.shield = Shield(self)
         self.executor = Executor(self)
         self.user_timers: dict[str, Timer] = {}
         self.figures: dict[str, Any] = {}
@@ -179,6 +181,7 @@ class Session:
             if found is None:
                 continue
             self.turns.begin(posted, found[0], found[1], now)
+        self.shield.look(now)
         if self.turns.current is None:
             self.legs.inbound.look_for_agent(now)
             self.ending.idle(now)
@@ -381,3 +384,4 @@ class Session:
             timer.cancel()
         self.user_timers.clear()
         self.gathering.forget()
+        self.shield.forget()

@@ -56,7 +56,7 @@ class LegFallback:
     leg: str
     """Unit id."""
     source: str = ""
-    """`ringback`, the id of a leg whose early media it hears, or empty for nothing."""
+    """`ringback`, `comfort`, the id of a leg whose early media it hears, or empty for nothing."""
 
 
 @message

@@ -1,0 +1,179 @@
+"""The dead-air shield: what a call hears that nobody speaks to while a function is at work for it (DESIGN §7.8).
+
+    silence ──tone_after──▶ comfort tone ──prompt_after──▶ prompt, once, then the tone ──fallback_after──▶ fallback
+       ▲                                                                                                      │
+       └── a source, the end of the turns, a hold, keys that are gathered: at once, from any of these         ▼ over
+
+Seconds are counted from the moment at which both are true: an answered call hears nobody, and an event is in flight or
+waits. A call that rings still hears nothing, and has the fallback alone. The curve is that of the event in flight.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cordboard.contract.commands import Sound
+from cordboard.contract.patience import Patience
+
+from .objects import Leg
+from .player import Ended, Prompt
+from .timers import Timer
+
+if TYPE_CHECKING:
+    from .session import Session
+
+LEAD = 1.0
+"""Seconds before its time that a prompt is loaded by the plane; its sound was made when the session's first event came.
+Every call would load it otherwise, and few hear it."""
+
+NOTHING = Patience()
+
+
+@dataclass(slots=True, eq=False)
+class Watch:
+    """One call in silence."""
+
+    leg: Leg
+    since: float
+    answered: bool
+    tone: bool = False
+    """It hears the comfort tone wherever it hears nothing else."""
+    asked: bool = False
+    """The prompt was asked for."""
+    prompted: bool = False
+    """The prompt's time came."""
+    prompt: Prompt | None = None
+    """While it is made ready or heard."""
+
+
+class Shield:
+    """One session's dead-air shield."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._busy_since: float | None = None
+        self._watches: dict[str, Watch] = {}
+        """Leg's unit → its silence."""
+        self._timer: Timer | None = None
+        self._warmed = False
+        self._declared = session.release.has_patience(session.scenario)
+
+    def tones(self, leg: Leg) -> bool:
+        """A leg hears the comfort tone where it hears nothing else."""
+        watch = self._watches.get(leg.unit)
+        return watch is not None and watch.tone
+
+    def look(self, now: float) -> None:
+        """Who hears what, or whether a function is at work, may have changed, or a step of the curve is due."""
+        session = self._session
+        if not self._declared:
+            return
+        if not session.busy:
+            self._busy_since = None
+        elif self._busy_since is None:
+            self._busy_since = now
+        patience = self._patience()
+        for leg in session.legs.all():
+            watch = self._watches.get(leg.unit)
+            if watch is not None and watch.answered != leg.answered:  # what it hears counts from the answer
+                self._forget(leg, now)
+                watch = None
+            if patience == NOTHING or not self._silent(leg, watch):
+                self._forget(leg, now)
+            elif watch is None:
+                self._warm(patience)
+                since = max(self._busy_since or now, leg.unbridged_since or leg.answered_at or leg.began)
+                self._watches[leg.unit] = Watch(leg, since, leg.answered)
+        for watch in list(self._watches.values()):
+            self._step(watch, patience, now)
+        self._set_timer(patience, now)
+
+    def forget(self) -> None:
+        """Nothing is due any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # --- the curve
+
+    def _step(self, watch: Watch, patience: Patience, now: float) -> None:
+        session, leg = self._session, watch.leg
+        if self._watches.get(leg.unit) is not watch:
+            return  # what was done for another leg ended its silence
+        gone = now - watch.since + 1e-6
+        too_late = patience.fallback_after is not None and gone >= patience.fallback_after
+        if too_late and leg is session.falling_back.subject() and self._fall_back(now):
+            return
+        if not leg.answered:
+            return
+        if patience.tone_after is not None and gone >= patience.tone_after and not watch.tone:
+            watch.tone = True
+            session.legs.cords.update_fallbacks(now)
+        if patience.prompt and gone >= patience.prompt_after - LEAD and not watch.asked:
+            self._ask(watch, patience.prompt, now)
+        if patience.prompt and gone >= patience.prompt_after and not watch.prompted:
+            watch.prompted = True
+            if watch.prompt is not None and not session.players.awaited_by(leg):
+                watch.prompt.play(now)
+
+    def _ask(self, watch: Watch, text: str, now: float) -> None:
+        watch.asked = True
+
+        def ended(how: Ended, why: str, at: float) -> None:
+            watch.prompt = None
+
+        watch.prompt = self._session.players.held_prompt(watch.leg, [Sound.of(text)], ended, now)
+
+    def _fall_back(self, now: float) -> bool:
+        session, turn = self._session, self._session.turns.current
+        if turn is None:
+            return False
+        event = turn.event
+        wanted = session.wanted_by(event.type, event.target, event.data)
+        fallback = session.release.fallback(session.scenario, event.type, wanted)
+        return session.falling_back.begin(fallback, "late", "handler.late", now)
+
+    def _forget(self, leg: Leg, now: float) -> None:
+        """Its silence is over."""
+        watch = self._watches.pop(leg.unit, None)
+        if watch is None:
+            return
+        if watch.prompt is not None:
+            watch.prompt.stop(now)
+        if watch.tone:
+            self._session.legs.cords.update_fallbacks(now)
+
+    def _set_timer(self, patience: Patience, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        steps = [patience.tone_after, patience.fallback_after]
+        steps += [patience.prompt_after - LEAD, patience.prompt_after] if patience.prompt else []
+        dues = (w.since + step for w in self._watches.values() for step in steps if step is not None)
+        due = min((each for each in dues if each > now + 1e-6), default=None)
+        self._timer = None if due is None else self._session.services.timers.set(due, self.look)
+
+    # --- what it goes by
+
+    def _patience(self) -> Patience:
+        """Of the event in flight; NOTHING where no function is at work, or the session has an end already."""
+        session, turn = self._session, self._session.turns.current
+        if turn is None or session.ending.terminating or session.falling_back.begun:
+            return NOTHING
+        wanted = session.wanted_by(turn.event.type, turn.event.target, turn.event.data)
+        return session.release.patience(session.scenario, turn.event.type, wanted) or NOTHING
+
+    def _silent(self, leg: Leg, watch: Watch | None) -> bool:
+        """Nobody speaks to it but the shield."""
+        session = self._session
+        if not leg.live or leg.hanging_up or leg.hangup_pending:
+            return False
+        if not leg.answered:
+            return leg.incoming
+        if (leg.media is not None and leg.media.on_hold) or session.gathering.runs(leg):
+            return False
+        own = watch.prompt.unit if watch is not None and watch.prompt is not None else ""
+        return session.legs.cords.hears(leg) in ("", "comfort", own)
+
+    def _warm(self, patience: Patience) -> None:
+        """Have the prompt made, so that it stands in the cache when it is needed."""
+        if patience.prompt and not self._warmed:
+            self._warmed = True
+            self._session.players.warm([Sound.of(patience.prompt)])
