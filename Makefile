@@ -60,6 +60,7 @@ deploy-check: $(STAMP) sam  ## template.yaml is valid, builds, and what it build
 
 lock: $(STAMP)  ## write requirements/*.txt anew
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/runtime.txt pyproject.toml
+	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --extra aws -o requirements/edge.txt pyproject.toml
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links --extra dev -o requirements/dev.txt pyproject.toml
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/agent.txt requirements/agent.in
 	$(BIN)/pip-compile -q --allow-unsafe --strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links -o requirements/sam.txt requirements/sam.in

@@ -12,7 +12,7 @@ from cordboard.hosts.template import read_template
 FUNCTIONS = ["CallAlerting", "HttpRequest", "WebsocketClose", "Webhook"]
 
 
-@pytest.mark.parametrize("template", ["template.yaml"])
+@pytest.mark.parametrize("template", ["template.yaml", "infra/edge.yaml"])
 def test_the_templates_are_valid(sam: Sam, template: str) -> None:
     assert "is a valid SAM Template" in sam("validate", "--lint", "--region", REGION, "--template", template)
 
