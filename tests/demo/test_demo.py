@@ -23,7 +23,7 @@ def run_demo(out: Path, *words: str, sabotage: str = "", folder: Path = ROOT) ->
         environment |= {"PYTHONPATH": str(SABOTAGE), "CORDBOARD_SABOTAGE": sabotage}
     command = [sys.executable, "-m", "cordboard.cli.main", "demo", "--out", str(out), *words]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=180, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 
