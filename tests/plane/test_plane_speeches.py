@@ -68,7 +68,9 @@ def test_what_is_asked_for_is_heard_and_its_end_told_when_it_is_heard_out() -> N
     assert said(stage) == [("started", "", "", False)]
     stage.run(0.3)
     assert said(stage)[1:] == [("chunks_finished", "c1", "", True)]
-    assert stage.told(link.PlayerSaid)[1].seconds == pytest.approx(0.3, abs=0.02)
+    told = stage.told(link.PlayerSaid)[1]
+    assert told.seconds == pytest.approx(0.3, abs=0.02)
+    assert told.heard == 0.2
     assert stage.payload(LEG) == b"\x20" * 1600
     stage.closed()
 

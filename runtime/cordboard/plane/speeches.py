@@ -149,15 +149,16 @@ class Speeches:
         """A context is over by an error; what was said of it is heard."""
         context = player.contexts.pop(event.context_id, None)
         if context is not None:
-            last = not player.contexts
-            message = link.PlayerSaid(player.unit, "chunks_finished", 0.0, event.message, event.context_id, last)
-            self._board.send(message)
+            self._chunks_finished(player, event.context_id, 0.0, event.message)
 
     def _tell_heard(self, player: SpeechPlayer, now: float) -> None:
         for name, context in player.heard_out():
             took = (context.first_audio or now) - context.asked
-            last = not player.contexts
-            self._board.send(link.PlayerSaid(player.unit, "chunks_finished", round(took, 3), "", name, last))
+            self._chunks_finished(player, name, round(took, 3))
+
+    def _chunks_finished(self, player: SpeechPlayer, context_id: str, took: float, why: str = "") -> None:
+        last, heard = not player.contexts, round(player.seconds_heard, 3)
+        self._board.send(link.PlayerSaid(player.unit, "chunks_finished", took, why, context_id, last, heard))
 
     def _closed(self, player: SpeechPlayer, reason: str, now: float) -> None:
         self._board.fail(player.opening, "connect_failed", reason)

@@ -297,7 +297,7 @@ class Players:
         data = PlayerChunks(message.context_id, message.seconds, message.reason, listener)
         self._post(player, "player.chunks_finished", data, now)
         if message.last:
-            self._post(player, "player.finished", PlayerEvent(0.0, message.reason, listener), now)
+            self._post(player, "player.finished", PlayerEvent(message.heard, message.reason, listener), now)
 
     def may_make(self, step: Step, name: str, *, replaced: bool = False) -> bool:
         """Whether a player of that name may be made; else the step fails."""

@@ -146,3 +146,5 @@ class PlayerSaid:
     """chunks_finished: which context."""
     last: bool = False
     """chunks_finished: nothing else was asked for."""
+    heard: float = 0.0
+    """chunks_finished: seconds of the player that were heard so far."""
