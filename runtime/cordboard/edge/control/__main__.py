@@ -34,6 +34,8 @@ from cordboard.edge.control.prompts import Prompts
 from cordboard.edge.control.reload import follow, watch
 from cordboard.edge.control.secrets import control_secrets
 from cordboard.edge.control.speech import speech_of
+from cordboard.edge.control.task_protection import VARIABLE as ECS_AGENT
+from cordboard.edge.control.task_protection import protect
 from cordboard.edge.control.webhooks import cartesia_webhooks
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.lifeline import LifeLine, ignore_interrupt, report, report_alive
@@ -138,6 +140,9 @@ async def _run(config: Config, *, reload: bool) -> None:
         control.restore(dialogs.restore())
         former = loop.create_task(_end_former_lives(calls, config.edge.lease + FORMER_LIFE))
         stack.callback(former.cancel)
+
+        if agent := os.environ.get(ECS_AGENT):
+            stack.callback(loop.create_task(protect(agent, lambda: engine.live)).cancel)
 
         def on_release(release: Release) -> None:
             control.set_release(with_timeout(release, config.functions.timeout))
