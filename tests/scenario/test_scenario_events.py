@@ -24,6 +24,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "call.transfer_failed": {"to": "+1"},
     "http.request": {"method": "GET", "path": "/"},
     "timer": {"timer": "t"},
+    "media.replaced": {"source": "agent", "sink": "caller", "by": "consult"},
     "command.failed": {"command": "call.ring", "code": "timeout"},
     "session.terminating": {"cause": "caller.hangup"},
     "websocket.close": {"code": 1006},

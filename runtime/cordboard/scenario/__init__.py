@@ -1,5 +1,7 @@
 """What a handler imports: `from cordboard.scenario import …, events` (HANDLERS §1)."""
 
+from typing import TYPE_CHECKING
+
 from cordboard.contract import webhooks as webhook_events
 from cordboard.contract.codec import JSON
 from cordboard.contract.patience import Fallback, Patience
@@ -18,6 +20,7 @@ from .errors import (
     Refused,
     ToolError,
 )
+from .later import MODULES, LaterModule
 from .namespaces import ApplicationStorage, Cartesia, Logger, VoxEngine
 from .objects import AgentsClient, Call, CallState, Command, Headers, MediaUnit, Player, RealtimeTTSPlayer, Recording
 from .registry import OnError, Scenario
@@ -36,3 +39,10 @@ __all__ = [
     "RealtimeTTSPlayer", "Recording", "Refused", "Scenario", "Secret", "Session", "StorageItem", "Stores",
     "ToolError", "VoxEngine", "WebSocketEvents", "bind_storage", "events", "webhook_events",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name in MODULES:
+            return LaterModule(name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

@@ -171,6 +171,14 @@ class RecordStopped(CallEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordError(CallEvent):
+    """A recording did not begin, or cannot be written."""
+
+    reason: str
+    """Why."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferEnded(CallEvent):
     """The one outcome of a transfer (a later release sends it)."""
 
@@ -261,6 +269,18 @@ class MediaEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MediaReplaced(Event):
+    """A source lost its place at a listener to a newer one: a listener hears one source."""
+
+    source: str
+    """Name of the unit that is not heard any more; the event's target."""
+    sink: str
+    """Name of the unit that hears."""
+    by: str
+    """Name of the unit that it hears now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WebSocketClose(Event):
     """The agent's socket is closed."""
 
@@ -343,7 +363,10 @@ BUILDERS: Final[Mapping[str, Build]] = {
         CallAlerting, "callerid", "destination", "display_name", "from_uri", "to_uri", state="ALERTING"
     ),
     "call.ringing": _call(CallEvent, state="PROGRESSING"),
+    "call.audio_started": _call(CallEvent, state="PROGRESSING"),
     "call.connected": _call(CallEvent, state="CONNECTED"),
+    "call.hold": _call(CallEvent, state="CONNECTED"),
+    "call.unhold": _call(CallEvent, state="CONNECTED"),
     "call.failed": _call(CallFailed, "code", "reason"),
     "call.disconnected": _call(CallDisconnected, "reason", "duration", "by"),
     "call.tone": _call(ToneReceived, "tone", state="CONNECTED"),
@@ -355,6 +378,7 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "player.chunks_finished": _player(PlayerChunks, "context_id", "time_to_first_byte", "error"),
     "player.marker": _player(PlayerMarker, "offset"),
     "record.stopped": _call(RecordStopped, "url", "duration"),
+    "record.failed": _call(RecordError, "reason"),
     "http.request": _plain(HttpRequest, "method", "path", "headers", "content", "verb"),
     "timer": _plain(Timer, "timer"),
     "command.failed": _plain(CommandFailed, "command", "target", "code", "message"),
@@ -362,6 +386,7 @@ BUILDERS: Final[Mapping[str, Build]] = {
     "websocket.close": _agent(WebSocketClose, "code", "reason", "expected", "by"),
     "media.started": _agent(MediaEvent, "sink"),
     "media.ended": _agent(MediaEvent, "sink"),
+    "media.replaced": _plain(MediaReplaced, "source", "sink", "by"),
     "agent.tool_call": _agent(AgentEvent, "data"),  # for tools: it has no name in the vocabulary
     **{f"agent.{name}": _agent(AgentEvent, "data") for name in _AGENT_EVENTS},
 }

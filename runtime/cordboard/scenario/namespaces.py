@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 from cordboard.contract import commands
 from cordboard.contract.codec import JSON
@@ -13,6 +13,7 @@ from cordboard.storage.interface import StorageItem, StorageUnavailable
 
 from . import vocabulary
 from .errors import KeyNotFound, not_supported
+from .later import missing_member
 from .logs import taking
 from .objects import AgentsClient, Call, Command, Headers, MediaUnit, Player, RealtimeTTSPlayer, check_name, emit
 from .secret import Secret, redact
@@ -144,6 +145,11 @@ class _VoxEngine:
     def _missing(self, what: str, type_: str) -> NoReturn:
         Turn.require(what)
         raise not_supported(what, type_)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_member("VoxEngine", type(self), name)
 
 
 class Cartesia:

@@ -6,13 +6,14 @@ NotSupported when called.
 
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from cordboard.contract import commands
 from cordboard.contract.codec import JSON
 from cordboard.contract.records import ObjectRecord
 
 from .errors import not_supported
+from .later import missing_member
 from .turn import Turn
 
 T_co = TypeVar("T_co", covariant=True)
@@ -332,3 +333,8 @@ class Call(MediaUnit):
     def unhold(self) -> Command[None]:
         """Not built yet: raises NotSupported."""
         self._missing("unhold()", "call.unhold")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return missing_member("Call", type(self), name)

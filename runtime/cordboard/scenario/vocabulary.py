@@ -28,6 +28,7 @@ class AppEvents:
     HttpRequest: Final[EventType[events.HttpRequest, HttpReply]] = EventType("http.request")
     Timer: Final[EventType[events.Timer, None]] = EventType("timer")
     CommandFailed: Final[EventType[events.CommandFailed, None]] = EventType("command.failed")
+    MediaReplaced: Final[EventType[events.MediaReplaced, None]] = EventType("media.replaced")
     Terminating: Final[EventType[events.Terminating, None]] = EventType("session.terminating")
 
 
@@ -35,13 +36,17 @@ class CallEvents:
     """Events of a leg."""
 
     Ringing: Final[EventType[events.CallEvent, None]] = EventType("call.ringing")
+    AudioStarted: Final[EventType[events.CallEvent, None]] = EventType("call.audio_started")
     Connected: Final[EventType[events.CallEvent, None]] = EventType("call.connected")
     Disconnected: Final[EventType[events.CallDisconnected, None]] = EventType("call.disconnected")
     Failed: Final[EventType[events.CallFailed, None]] = EventType("call.failed")
+    OnHold: Final[EventType[events.CallEvent, None]] = EventType("call.hold")
+    OffHold: Final[EventType[events.CallEvent, None]] = EventType("call.unhold")
     ToneReceived: Final[EventType[events.ToneReceived, None]] = EventType("call.tone")
     Gathered: Final[EventType[events.Gathered, None]] = EventType("call.gathered")
     PlaybackFinished: Final[EventType[events.PlaybackFinished, None]] = EventType("call.playback_finished")
     RecordStopped: Final[EventType[events.RecordStopped, None]] = EventType("record.stopped")
+    RecordError: Final[EventType[events.RecordError, None]] = EventType("record.failed")
     TransferComplete: Final[EventType[events.TransferEnded, None]] = EventType("call.transfer_complete")
     TransferFailed: Final[EventType[events.TransferEnded, None]] = EventType("call.transfer_failed")
 

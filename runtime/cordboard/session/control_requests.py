@@ -11,8 +11,20 @@ from .request_signature import HEADER
 from .services import Services
 from .session import Session
 
-HTTP_HEADERS = ("content-type", "user-agent", "x-request-id", "x-cartesia-call-id")
-"""Request headers that handlers see."""
+HIDDEN_HEADERS = frozenset({
+    "host", "content-length", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "forwarded",
+    "x-forwarded-for", "x-real-ip",
+})  # fmt: skip
+"""Request headers that are the connection's, not the request's: handlers do not see them."""
+
+CREDENTIALS = ("auth", "cookie", "token", "secret", "password", "signature", "api-key", "apikey")
+"""Parts of the names of headers that hold what must not stand in a journal or a timeline; handlers do not see them."""
+
+MAX_HEADERS = 50
+"""Headers that handlers see of a request: proxies add ten, a tool some of its own."""
+
+MAX_HEADER = 1024
+"""Characters of one header that handlers see; the rest is cut off."""
 
 
 class ControlRequests:
@@ -74,7 +86,7 @@ class ControlRequests:
         data = HttpRequest(
             method=method,
             path=f"/{rest}",
-            headers={name: headers[name] for name in HTTP_HEADERS if name in headers},
+            headers=shown(headers),
             content=content,
             verb=rest.partition("/")[0] or None,
         )
@@ -97,3 +109,10 @@ class ControlRequests:
         body = json.dumps({"title": code, "status": status, "code": code, "detail": detail}).encode()
         merged = {"Content-Type": "application/problem+json", "Cache-Control": "no-store", **(headers or {})}
         self._services.emit(ReplyHttp(request, status, body, merged))
+
+
+def shown(headers: Mapping[str, str]) -> dict[str, str]:
+    """The request headers that handlers see, names in lower case."""
+    lower = {name.lower(): value[:MAX_HEADER] for name, value in headers.items()}
+    seen = (name for name in lower if name not in HIDDEN_HEADERS and not any(part in name for part in CREDENTIALS))
+    return {name: lower[name] for name, _ in zip(seen, range(MAX_HEADERS), strict=False)}

@@ -171,7 +171,8 @@ class Recordings:
         prompt = self._prompts.pop(recording.name, None)
         if prompt is not None:
             prompt.stop(now)
-        self._session.post("record.failed", RecordEvent(reason=why), now, target=recording.name)
+        told = RecordEvent(reason=why, call=_name(recording.leg))
+        self._session.post("record.failed", told, now, target=recording.name)
 
     # --- what the plane tells
 
@@ -182,8 +183,16 @@ class Recordings:
             return
         recording.over = True
         recording.seconds = message.seconds
+        call = _name(recording.leg)
         if message.error:
-            self._session.post("record.failed", RecordEvent(reason=message.error), now, target=recording.name)
+            told = RecordEvent(reason=message.error, call=call)
+            self._session.post("record.failed", told, now, target=recording.name)
         else:
             url = f"file:{recording.path.removesuffix('.raw.wav')}.wav"
-            self._session.post("record.stopped", RecordEvent(url, message.seconds), now, target=recording.name)
+            told = RecordEvent(url, message.seconds, call=call)
+            self._session.post("record.stopped", told, now, target=recording.name)
+
+
+def _name(unit: str) -> str:
+    """A handler's name of a leg."""
+    return unit.partition("/")[2].partition("~")[0]
