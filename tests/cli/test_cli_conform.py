@@ -50,6 +50,34 @@ def test_what_a_program_prints_is_shown_when_asked_for(tmp_path: Path, capsys: p
     assert "program : no database" in capsys.readouterr().err
 
 
+def test_ones_own_events_are_played_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.json").write_text('{"type": "http.request", "data": {"method": "GET", "path": "/mine"}}')
+    (tmp_path / "tone.json").write_text('{"type": "call.tone", "data": {"tone": "1"}}')
+    mine, tone = str(tmp_path / "mine.json"), str(tmp_path / "tone.json")
+    assert conform("reply_text", tmp_path, "--only", "reply", "--event", mine) == 1
+    assert "http.request of mine.json: reply.body: is no JSON" in capsys.readouterr().out
+    assert conform("good", tmp_path, "--only", "answer", "--event", tone) == 1
+    assert "tone.json: no function listens to call.tone of None" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "mine.json: Expecting property name"),
+        ("[]", "expected an object, got a list"),
+        ('{"type": "call.tome"}', "type: 'call.tome' is no event"),
+        ('{"type": "call.tone", "data": {"tone": 1}}', "data.tone: expected a string"),
+        ('{"type": "call.tone", "date": {}}', "date: unknown field"),
+    ],
+)
+def test_an_event_that_no_edge_sends_is_refused(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.json").write_text(text)
+    assert conform("good", tmp_path, "--event", str(tmp_path / "mine.json")) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -59,6 +87,8 @@ def test_what_a_program_prints_is_shown_when_asked_for(tmp_path: Path, capsys: p
         (["--only", "answer,speed"], 2, "--only: there is no check speed"),
         (["--command", "true", "--key", "NAME"], 2, "--key: 'NAME' is not NAME=VALUE"),
         (["--command", "true", "--key", f"{'x' * 201}=1"], 2, "--key: the key has 201 characters"),
+        (["--command", "true", "--data", "to"], 2, "--data 'to' has no name"),
+        (["--command", "true", "--event", "no.json"], 4, "--event no.json: No such file"),
         (["."], 2, "template.yaml: No such file"),
     ],
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cordboard.conform.samples import DATA, samples, tool_calls, webhook
+from cordboard.conform.samples import DATA, Given, OwnEvent, samples, tool_calls, webhook
 from cordboard.contract.codec import decode
 from cordboard.contract.events import EVENTS
 from cordboard.contract.records import Description, EventRoute
@@ -31,7 +31,7 @@ def test_every_event_of_the_contract_has_one() -> None:
 @pytest.mark.parametrize("type_", DATA)
 @pytest.mark.parametrize("target", [None, "consult"])
 def test_its_data_fits_the_contract(type_: str, target: str | None) -> None:
-    found = samples(Description("any", (EventRoute(type_, target, 2.0),)))
+    found = samples(Description("any", (EventRoute(type_, target, 2.0),)), Given())
     assert len(found) == len(DATA[type_]) == len({each.label for each in found})
     for each in found:
         decode(EVENTS[type_], each.data)
@@ -42,16 +42,26 @@ def test_its_data_fits_the_contract(type_: str, target: str | None) -> None:
 
 
 def test_a_leg_that_is_not_the_caller_lives_beside_it() -> None:
-    (failed, _) = samples(Description("any", (EventRoute("call.failed", "consult"),)))
+    (failed, _) = samples(Description("any", (EventRoute("call.failed", "consult"),)), Given())
     states = {record.name: (record.kind, record.state, record.incoming) for record in failed.objects()}
     assert states["consult"] == ("call", "TERMINATED", False)
     assert states["caller"] == ("call", "CONNECTED", True)
     assert states["agent"][1] == "STARTED"
 
 
+def test_what_the_user_gives_is_played_where_it_fits() -> None:
+    own = OwnEvent("mine.json", "call.tone", "consult", {"tone": "7"})
+    routes = (EventRoute("call.tone"), EventRoute("call.tone", "other"), EventRoute("session.started"))
+    given = Given(custom_data={"x": 1}, events=(own,))
+    found = {each.label: each for each in samples(Description("any", routes), given)}
+    assert [label for label in found if "mine" in label] == ["call.tone of mine.json"]
+    assert (found["call.tone of mine.json"].target, found["call.tone of mine.json"].data) == ("consult", {"tone": "7"})
+    assert found["session.started"].data["custom_data"] == {"x": 1} == found["session.started"].custom_data
+
+
 def test_tools_are_called_in_every_way_with_what_fits_and_what_does_not() -> None:
     by_name = {tool.name: tool for tool in scenario.describe().tools}
-    calls = tool_calls(by_name["find"])
+    calls = tool_calls(by_name["find"], Given())
     assert {call.sample.type for call in calls} == {"agent.tool_call", "agent.custom", "http.request"}
     arguments: list[tuple[bool, Any]] = [
         (call.good, call.sample.data["data"]["parameters"]) for call in calls if call.sample.type == "agent.tool_call"
@@ -66,7 +76,7 @@ def test_tools_are_called_in_every_way_with_what_fits_and_what_does_not() -> Non
         {},
         {"day": "Zoë 漢字 🙂", "seats": 2, "unheard_of": 1},
     ]
-    assert not any(not call.good and "{}" in call.sample.label for call in tool_calls(by_name["wait"]))
+    assert not any(not call.good and "{}" in call.sample.label for call in tool_calls(by_name["wait"], Given()))
 
 
 @pytest.mark.parametrize("type_", [*WEBHOOKS, "*"])

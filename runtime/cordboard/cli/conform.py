@@ -2,17 +2,23 @@
 
 import argparse
 import asyncio
+import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cordboard.cli.errors import BAD, GOOD, NOT_FOUND, USAGE, CliError
+from cordboard.cli.live_calls import custom_data
 from cordboard.cli.terminal import coloured, note, out, out_json, printable
 from cordboard.conform.functions import conform
 from cordboard.conform.judge import CHECKS, Row
 from cordboard.conform.program import program_of
+from cordboard.conform.samples import CUSTOM_DATA, Given, OwnEvent
+from cordboard.contract.codec import DecodeError, decode
+from cordboard.contract.events import EVENTS
+from cordboard.contract.records import MAX_REQUEST
 from cordboard.hosts.errors import TemplateError
 from cordboard.hosts.template import FunctionSpec, read_template
 from cordboard.hosts.worker_process import INIT_TIMEOUT
@@ -20,6 +26,13 @@ from cordboard.storage.interface import StorageError
 
 _COLOURS: Final = {"ok": "green", "raised": "yellow", "failed": "red"}
 _HEADER: Final = ("FUNCTION", "CHECK", "RESULT", "DETAIL")
+
+
+@dataclass(frozen=True, slots=True)
+class _EventFile:
+    type: str
+    target: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--command", metavar="WORDS", help='any program that polls the Runtime API: "node handler.mjs"')
     parser.add_argument("--key", action="append", default=[], metavar="NAME=VALUE", help="a key of ApplicationStorage")
+    parser.add_argument(
+        "--data", action="append", default=[], metavar="K=V|@FILE", help="custom data: a text by name, or a JSON object"
+    )
+    parser.add_argument(
+        "--event", action="append", type=Path, default=[], metavar="FILE", help='one more: {"type", "target", "data"}'
+    )
     parser.add_argument("--only", metavar="CHECK[,CHECK]", default="", help="play these checks alone")
     parser.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="of a round, in place of the function's own"
@@ -46,7 +65,11 @@ def main(args: argparse.Namespace) -> int:
     only = frozenset(filter(None, args.only.split(",")))
     if unknown := only - CHECKS.keys():
         raise CliError(USAGE, f"--only: there is no check {', '.join(sorted(unknown))}", f"checks: {', '.join(CHECKS)}")
-    keys = dict(_key(text) for text in args.key)
+    given = Given(
+        dict(_key(text) for text in args.key),
+        custom_data(args.data) if args.data else CUSTOM_DATA,
+        tuple(_event(path) for path in args.event),
+    )
     specs = _specs(args.path, args.command)
 
     def told(function: str, rows: Sequence[Row]) -> None:
@@ -61,7 +84,7 @@ def main(args: argparse.Namespace) -> int:
     try:
         rows = asyncio.run(
             conform(
-                specs, keys=keys, only=only, timeout=args.timeout, start_limit=args.start_timeout,
+                specs, given=given, only=only, timeout=args.timeout, start_limit=args.start_timeout,
                 on_log=said, on_function=told,
             )
         )  # fmt: skip
@@ -122,6 +145,23 @@ def _key(text: str) -> tuple[str, str]:
     if not found or not name:
         raise CliError(USAGE, f"--key: {text!r} is not NAME=VALUE", "write for instance --key PSTN_CALLER_ID=+15550100")
     return name, value
+
+
+def _event(path: Path) -> OwnEvent:
+    """An event of a file. Raises CliError that names the field."""
+    hint = 'write {"type": "http.request", "data": {"method": "POST", "path": "/", "content": "{}"}}'
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_REQUEST + 1)
+        found = decode(_EventFile, json.loads(text) if len(text) <= MAX_REQUEST else None)
+        if found.type not in EVENTS:
+            raise DecodeError("type", f"{found.type!r} is no event; there are: {', '.join(sorted(EVENTS))}")
+        decode(EVENTS[found.type], found.data, path="data")
+    except OSError as error:
+        raise CliError(NOT_FOUND, f"--event {path}: {error.strerror}", hint) from None
+    except (ValueError, RecursionError) as error:  # DecodeError is one
+        raise CliError(USAGE, f"--event {path}: {error}", hint) from None
+    return OwnEvent(path.name, found.type, found.target, found.data)
 
 
 def _seconds(text: str) -> float:

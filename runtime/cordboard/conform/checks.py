@@ -25,7 +25,7 @@ from .descriptions import read_description
 from .judge import CHECKS, Result, Row, Violation
 from .program import FIRST, SECOND, Program
 from .rounds import Play, difference, divergence
-from .samples import Sample, samples, tool_calls, webhook
+from .samples import Given, Sample, samples, tool_calls, webhook
 
 MAX_LATE: Final = 3  # late events after which nothing more is played: each costs a round's whole time
 _DETERMINISM: Final = (
@@ -37,10 +37,11 @@ _DETERMINISM: Final = (
 class Examination:
     """The checks of one function. `run` gives its rows."""
 
-    def __init__(self, program: Program, only: frozenset[str]) -> None:
+    def __init__(self, program: Program, only: frozenset[str], given: Given) -> None:
         """`only`: checks to play; empty: all."""
         self.description: Description | None = None
         self._program = program
+        self._given = given
         self._only = only or frozenset(CHECKS)
         self._rows: list[Row] = []
         """What failed or raised."""
@@ -63,7 +64,7 @@ class Examination:
         except Violation as violation:
             self._failed(violation)
             return self._sorted()
-        self._samples = samples(self.description)
+        self._samples = samples(self.description, self._given)
         if self._samples:
             await self._each("answer", self._answer)
         for sample in self._samples[:1]:
@@ -302,7 +303,10 @@ class Examination:
             return
         ways = {(route.type, route.target) for route in description.events if route.tool}
         calls = [
-            call for tool in description.tools for call in tool_calls(tool) if (call.sample.type, tool.name) in ways
+            call
+            for tool in description.tools
+            for call in tool_calls(tool, self._given)
+            if (call.sample.type, tool.name) in ways
         ]
         before = self._events
         for call in calls:

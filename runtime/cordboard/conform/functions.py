@@ -17,6 +17,7 @@ from cordboard.storage.sqlite import SqliteStorage
 from .checks import Examination
 from .judge import Row
 from .program import Program
+from .samples import Given, OwnEvent
 
 AT_ONCE: Final = 2  # functions; each has one process that works and often one that starts
 KEY_TTL: Final = 3_600  # seconds; no examination lasts as long
@@ -25,24 +26,25 @@ KEY_TTL: Final = 3_600  # seconds; no examination lasts as long
 async def conform(
     specs: Sequence[FunctionSpec],
     *,
-    keys: Mapping[str, str] | None = None,
+    given: Given | None = None,
     only: frozenset[str] = frozenset(),
     timeout: float | None = None,
     start_limit: float = INIT_TIMEOUT,
     on_log: OnLog = silent,
     on_function: Callable[[str, Sequence[Row]], None] = lambda name, rows: None,
 ) -> list[Row]:
-    """Rows of every function. Keys are what ApplicationStorage holds; `timeout` (seconds) replaces the functions' own.
+    """Rows of every function. `timeout` (seconds of a round) replaces the functions' own.
 
     `on_function` is told the rows of each one when it is done. Raises StorageError for a key that no storage takes.
     """
+    given = given or Given()
     described: dict[str, Description] = {}
     room = asyncio.Semaphore(AT_ONCE)
 
     async def examine(spec: FunctionSpec, environment: Mapping[str, str]) -> list[Row]:
         async with room:
             async with Program(spec, environment, on_log, timeout=timeout, start_limit=start_limit) as program:
-                examination = Examination(program, only)
+                examination = Examination(program, only, given)
                 found = await examination.run()
             if examination.description is not None:
                 described[spec.name] = examination.description
@@ -50,10 +52,12 @@ async def conform(
             return found
 
     with tempfile.TemporaryDirectory(prefix="cordboard-conform-") as folder:
-        stores = [_stores(Path(folder, str(number)), keys or {}) for number in range(len(specs))]
+        stores = [_stores(Path(folder, str(number)), given.keys) for number in range(len(specs))]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(examine(*each)) for each in zip(specs, stores, strict=True)]
     rows = [row for task in tasks for row in task.result()]
+    listens = [route for description in described.values() for route in description.events]
+    rows += [_unheard(event) for event in given.events if not any(event.fits(route) for route in listens)]
     if len(specs) > 1 and (not only or "routes" in only):
         rows.append(_routes({spec.name: described[spec.name] for spec in specs if spec.name in described}))
     return rows
@@ -70,6 +74,11 @@ def _stores(folder: Path, keys: Mapping[str, str]) -> dict[str, str]:
     finally:
         storage.close()
     return {f"CORDBOARD_{name.upper()}": f"sqlite:{path}" for name, path in paths.items()}
+
+
+def _unheard(event: OwnEvent) -> Row:
+    detail = f"{event.label}: no function listens to {event.type} of {event.target!r}"
+    return Row("*", "answer", "failed", detail, "give an event that one of them describes")
 
 
 def _routes(described: Mapping[str, Description]) -> Row:

@@ -26,7 +26,7 @@ from cordboard.session.answer_check import check_answer
 from cordboard.session.steps import Journal, Step
 
 from .judge import Violation, refused
-from .samples import CONTROL_URL, CUSTOM_DATA, Sample
+from .samples import CONTROL_URL, Sample
 
 SEQ: Final = 7
 """Position of a played event in its session."""
@@ -69,7 +69,7 @@ class Play:
         sample = self.sample
         found = encode(
             Invocation(
-                SessionInfo(self.session, "conformance", f"{CONTROL_URL}-{self.session}", _NOW, CUSTOM_DATA),
+                SessionInfo(self.session, "conformance", f"{CONTROL_URL}-{self.session}", _NOW, sample.custom_data),
                 Event(f"{self.session}:{self.seq}", self.seq, sample.type, _NOW, sample.target, sample.data),
                 _NOW, attempt, len(self.answers), "conformance", round(sample.timeout * 1000), self.state,
                 sample.objects(), tuple(self._journal.entries()), sum(len(each.logs) for each in self.answers),

@@ -6,7 +6,7 @@ other languages go wrong there. Leaves out what only the user knows: which reque
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cordboard.contract.events import EVENTS
@@ -15,8 +15,8 @@ from cordboard.contract.records import Description, EventRoute, ObjectRecord, To
 CONTROL_URL: Final = "https://voice.example/control/conformance"
 TOOL_CALL: Final = "tc_conformance"
 """Id of every tool call that is played."""
-CUSTOM_DATA: Final = {"to": "+15550111", "order": 17}
-"""What the starter of the session passed."""
+CUSTOM_DATA: Final[Mapping[str, Any]] = {"to": "+15550111", "order": 17}
+"""What the starter of the session passed, unless the user says."""
 _TEXT: Final = "Zoë 漢字 🙂"
 _CALLER: Final = "+15550100"
 _CALLED: Final = "+18005550100"
@@ -30,7 +30,7 @@ def _post(content: str) -> dict[str, Any]:
 _PLAYER: Final = {"duration": 1.5, "call": "caller"}
 _TRANSFER: Final = {"to": "+15550111", "mode": "blind", "code": 200, "reason": "OK"}
 DATA: Final[Mapping[str, tuple[dict[str, Any], ...]]] = {
-    "session.started": ({"access_secure_url": CONTROL_URL, "custom_data": CUSTOM_DATA},),
+    "session.started": ({"access_secure_url": CONTROL_URL, "custom_data": {}},),
     "call.alerting": (
         {"callerid": _CALLER, "destination": _CALLED, "display_name": _TEXT, "headers": {"X-Order": "17"},
          "from_uri": f"sip:{_CALLER}@192.0.2.7", "to_uri": f"sip:{_CALLED}@192.0.2.8"},
@@ -113,6 +113,8 @@ class Sample:
     """Fields of the type's data class."""
     timeout: float
     """Seconds a round may take, as the function says."""
+    custom_data: Mapping[str, Any] = field(default_factory=lambda: CUSTOM_DATA)
+    """What the starter of the session passed."""
 
     def objects(self) -> tuple[ObjectRecord, ...]:
         """What lives when it happens."""
@@ -133,24 +135,63 @@ class Sample:
         return tuple(found.values())
 
 
-def samples(description: Description) -> list[Sample]:
+@dataclass(frozen=True, slots=True)
+class OwnEvent:
+    """An event that the user wants to see played."""
+
+    label: str
+    """Whence it is."""
+    type: str
+    """Wire type."""
+    target: str | None
+    """Name of the object that it happens to; None: as usual."""
+    data: Mapping[str, Any]
+    """Fields of the type's data class, decoded once before."""
+
+    def fits(self, route: EventRoute) -> bool:
+        """Whether the route would take it."""
+        return self.type == route.type and route.target in (None, self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What only the user knows."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """What ApplicationStorage holds."""
+    custom_data: Mapping[str, Any] = field(default_factory=lambda: CUSTOM_DATA)
+    """What the starter of the session passed."""
+    events: tuple[OwnEvent, ...] = ()
+    """Played beside the plausible ones."""
+
+
+def samples(description: Description, given: Given) -> list[Sample]:
     """Events that the function says it listens to, tools' calls left out."""
     return [
         each
         for route in description.events
         if route.type in EVENTS and not (route.tool and route.target is not None)
-        for each in _samples(route)
+        for each in _samples(route, given)
     ]
 
 
-def _samples(route: EventRoute) -> Iterator[Sample]:
+def _samples(route: EventRoute, given: Given) -> Iterator[Sample]:
     target = route.target or _NOT_LEGS.get(route.type) or _TARGETS.get(route.type.partition(".")[0])
+    label = f"{route.type}:{route.target}" if route.target else route.type
     if route.type == "timer":
         target = target or "timer"
-    label = f"{route.type}:{route.target}" if route.target else route.type
     for number, data in enumerate(DATA[route.type]):
-        own = {"timer": target} if route.type == "timer" else {}
-        yield Sample(f"{label} #{number + 1}" if number else label, route.type, target, {**data, **own}, route.timeout)
+        own: Mapping[str, Any] = {}
+        if route.type == "timer":
+            own = {"timer": target}
+        elif route.type == "session.started":
+            own = {"custom_data": given.custom_data}
+        name = f"{label} #{number + 1}" if number else label
+        yield Sample(name, route.type, target, {**data, **own}, route.timeout, given.custom_data)
+    for event in given.events:
+        if event.fits(route):
+            name = f"{label} of {event.label}"
+            yield Sample(name, route.type, event.target or target, event.data, route.timeout, given.custom_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +204,7 @@ class ToolCall:
     """Its name."""
 
 
-def tool_calls(tool: ToolDescription) -> list[ToolCall]:
+def tool_calls(tool: ToolDescription, given: Given) -> list[ToolCall]:
     """Every way to call it, once with arguments that fit and then with some that do not."""
     properties = tool.parameters.get("properties")
     known: Mapping[str, Any] = properties if isinstance(properties, Mapping) else {}
@@ -174,11 +215,12 @@ def tool_calls(tool: ToolDescription) -> list[ToolCall]:
         wrong.append({})
     if tool.parameters.get("additionalProperties") is False:
         wrong.append({**good, "unheard_of": 1})
-    found = [*_calls(tool, good, True), *_calls(tool, {n: _fitting(s) for n, s in known.items()}, True)]
-    return found + [call for arguments in wrong for call in _calls(tool, arguments, False)]
+    fitting: list[object] = [good, {name: _fitting(schema) for name, schema in known.items()}]
+    tried = [(arguments, True) for arguments in fitting] + [(arguments, False) for arguments in wrong]
+    return [call for arguments, fits in tried for call in _calls(tool, arguments, fits, given)]
 
 
-def _calls(tool: ToolDescription, arguments: object, good: bool) -> Iterator[ToolCall]:
+def _calls(tool: ToolDescription, arguments: object, good: bool, given: Given) -> Iterator[ToolCall]:
     text = json.dumps(arguments, ensure_ascii=False)
     ways: Mapping[str, dict[str, Any]] = {
         "agent.tool_call": {"data": {"id": TOOL_CALL, "name": tool.name, "parameters": arguments}},
@@ -190,7 +232,7 @@ def _calls(tool: ToolDescription, arguments: object, good: bool) -> Iterator[Too
     for type_, data in ways.items():
         target = None if type_ == "http.request" else "agent"
         label = f"{type_} of tool {tool.name} with {text[:60]}"
-        yield ToolCall(Sample(label, type_, target, data, tool.timeout), good, tool.name)
+        yield ToolCall(Sample(label, type_, target, data, tool.timeout, given.custom_data), good, tool.name)
 
 
 def _fitting(schema: Any) -> Any:
