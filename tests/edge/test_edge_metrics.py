@@ -106,6 +106,25 @@ def test_refused_diallings_are_counted_by_reason() -> None:
     assert found == {"not_allowed": 2, "no_capacity": 1, "other": 1}
 
 
+def test_fallbacks_and_breakers_are_counted() -> None:
+    metrics = Metrics(ROUTES, lambda: 0)
+    for why in ("late", "late", "alone", "KeyError", "+14155550142"):
+        metrics.timeline("s_1", TimelineEntry(1.0, "cause", "fallback", {"why": why, "leg": "caller"}))
+    metrics.timeline("s_1", TimelineEntry(1.0, "round", "breaker opens", {"function": "app", "release": "r"}))
+    for _ in range(3):
+        failed = {"error": "breaker_open", "function": "app", "type": "call.tone"}
+        metrics.timeline("s_1", TimelineEntry(1.0, "round", "call.tone failed in app: breaker_open", failed))
+    samples = _samples(metrics)
+    assert {why: _get(samples, "fallbacks_total", why=why) for why in ("late", "alone", "raised")} == {
+        "late": 2,
+        "alone": 1,
+        "raised": 2,
+    }
+    assert _get(samples, "breaker_opened_total", function="app") == 1
+    assert _get(samples, "breaker_refused_total", function="app") == 3
+    assert not any("4155550142" in str(key) for key in samples)
+
+
 def test_agents_and_ticks_are_read_from_the_planes_messages() -> None:
     metrics = Metrics(ROUTES, lambda: 0)
 
@@ -140,6 +159,7 @@ def test_agents_and_ticks_are_read_from_the_planes_messages() -> None:
         ("caller.hangup", "caller.hangup"),
         ("limit.no_answer", "limit.no_answer"),
         ("call-14155550142.hangup", "leg.hangup"),
+        ("fallback.hangup", "fallback.hangup"),
         ("agent.+14155550142", "agent.other"),
         ("", "leg.other"),
     ],

@@ -87,6 +87,13 @@ class Shield:
             self._step(watch, patience, now)
         self._set_timer(patience, now)
 
+    def would_fall_back(self) -> bool:
+        """Whether the event in flight leads to the fallback if it stays without an answer, as things are now."""
+        leg = self._session.falling_back.subject()
+        if self._patience().fallback_after is None or leg is None:
+            return False
+        return self._silent(leg, self._watches.get(leg.unit))
+
     def forget(self) -> None:
         """Nothing is due any more."""
         if self._timer is not None:

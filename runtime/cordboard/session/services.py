@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cordboard.config.model import Config, Trunk
 from cordboard.sip.offer import LocalMedia
 from cordboard.sip.ua import UserAgent
 
+from .breaker import Breakers
 from .control_url import ControlKeys
 from .effects import Effect
 from .planes import Planes
@@ -41,6 +42,8 @@ class Services:
     """The same, until the session is over: traces follow the end of a leg."""
     trunk_of: dict[str, str]
     """The user agent's leg id → name of its trunk."""
+    breakers: Breakers = field(default_factory=Breakers)
+    """Which functions are not waited for."""
     now: float = 0.0
     """The moment the engine was last called at; results settle at it."""
 

@@ -105,6 +105,7 @@ class Session:
         self._timeline = Timeline(now, self.redactor)
         self._mailbox: deque[Posted] = deque()
         self._seq = 0
+        self._beginning = False
         self._requests: dict[str, Timer] = {}
         self._confirms: dict[str, Any] = {}
         self._max_duration = services.timers.set(
@@ -173,6 +174,9 @@ class Session:
 
     def next_turn(self, now: float) -> None:
         """Begin the next event's turn if none is in flight."""
+        if self._beginning:
+            return  # an event that failed while it began: the loop below goes on
+        self._beginning = True
         while self.turns.current is None and self._mailbox and not self.ending.over:
             posted = self._mailbox.popleft()
             event = posted.event
@@ -181,6 +185,7 @@ class Session:
             if found is None:
                 continue
             self.turns.begin(posted, found[0], found[1], now)
+        self._beginning = False
         self.shield.look(now)
         if self.turns.current is None:
             self.legs.inbound.look_for_agent(now)

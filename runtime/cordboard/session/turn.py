@@ -27,7 +27,8 @@ from cordboard.contract.records import (
 )
 
 from .answer_check import check_answer, check_size
-from .effects import Invoke
+from .breaker import COUNTED
+from .effects import Invoke, Log
 from .policy import Policy, policy_for
 from .steps import Journal, Step
 from .timers import Timer
@@ -122,6 +123,8 @@ class Turns:
         turn = self._of(token, "answer", now)
         if turn is None:
             return
+        if self._session.services.breakers.answered(self._session.release.id, turn.function):
+            self._tell_breaker(turn, "closes", now)
         try:
             check_size(raw)
             answer = decode(Answer, raw)
@@ -157,7 +160,9 @@ class Turns:
         self._session.note(
             "round", f"{turn.function} {kind}", {"event": turn.event.id, "round": turn.round, "message": message}, now
         )
-        if kind == "throttled" and turn.attempt < ATTEMPTS:
+        if kind in COUNTED and self._breaker_opens(turn, now):
+            self._fail(kind, message, now)
+        elif kind == "throttled" and turn.attempt < ATTEMPTS:
             turn.attempt += 1
             self._limit(turn, now + THROTTLED_PAUSE, self._invoke)
         elif kind in ("timeout", "crashed", "lost") and turn.attempt < ATTEMPTS:
@@ -188,6 +193,9 @@ class Turns:
         if self.invocations >= MAX_INVOCATIONS and turn.event.type != "session.terminating":
             self._finish(turn, now, resume=False)
             session.end("limit.invocations", now)
+            return
+        if not session.services.breakers.admits(session.release.id, turn.function, now):
+            self._fail("breaker_open", f"{turn.function} gave no answer several times in a row and is not asked", now)
             return
         self.invocations += 1
         turn.token = f"{turn.event.id}:{turn.round}:{turn.attempt}"
@@ -297,6 +305,8 @@ class Turns:
                 ringing=subject is not None and not subject.answered,
                 fallback=fallback is not None,
             )
+            if kind == "breaker_open" and session.shield.would_fall_back():
+                policy = "fallback"
         self._void(turn, kind, message, policy, now, data)
         self._tell_failures(turn, now)
         if policy in ("refuse", "terminate") or (
@@ -321,7 +331,14 @@ class Turns:
     ) -> None:
         """Nothing more comes of an event; whoever waits for it is told."""
         session = self._session
-        facts = {"event": turn.event.id, "type": turn.event.type, "error": kind, "message": message, "policy": policy}
+        facts = {
+            "event": turn.event.id,
+            "type": turn.event.type,
+            "function": turn.function,
+            "error": kind,
+            "message": message,
+            "policy": policy,
+        }
         session.note("round", f"{turn.event.type} failed in {turn.function}: {kind}", {**facts, **(data or {})}, now)
         session.journal.failed(turn.event, kind, policy)
         if turn.posted.request:
@@ -346,6 +363,20 @@ class Turns:
         for step in turn.journal.failed():
             if step.id not in turn.awaited:
                 self._session.unawaited_failure(step, now)
+
+    # --- the breaker of its function
+
+    def _breaker_opens(self, turn: Turn, now: float) -> bool:
+        """A round brought no answer. True where the function is not to be asked again now."""
+        session = self._session
+        if session.services.breakers.failed(session.release.id, turn.function, now):
+            self._tell_breaker(turn, "opens", now)
+        return session.services.breakers.open(session.release.id, turn.function)
+
+    def _tell_breaker(self, turn: Turn, what: str, now: float) -> None:
+        session, facts = self._session, {"function": turn.function, "release": self._session.release.id}
+        session.note("round", f"breaker {what}", facts, now)
+        session.services.emit(Log("warning", f"the breaker of a function {what}", facts))
 
     # --- notes
 

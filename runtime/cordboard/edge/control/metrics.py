@@ -28,7 +28,7 @@ from cordboard.contract.webhooks import WEBHOOKS
 from cordboard.session.effects import Invoke
 
 OWN_OBJECTS: Final = frozenset({"caller", "agent", "edge", "plane", "control", "limit", "handler", "media",
-                                     "operator"})  # fmt: skip
+                                     "operator", "fallback"})  # fmt: skip
 """Objects of a cause (DESIGN §6) that the edge names itself; every other is a leg that a handler named."""
 DIAL_REASONS: Final[Mapping[object, str]] = {
     400: "invalid",
@@ -40,6 +40,9 @@ DIAL_REASONS: Final[Mapping[object, str]] = {
 """Code of a refused dialling → label."""
 STATUSES: Final = frozenset({"done", "suspended", "failed"})
 """What an answer may say of itself."""
+FALLBACKS: Final = frozenset({"late", "alone", "breaker_open", "timeout", "crashed", "lost", "throttled", "parked",
+                              "refused", "too_large"})  # fmt: skip
+"""Why a fallback took a call over; anything else is an exception of a handler."""
 _WORD: Final = re.compile(r"[a-z_]{1,32}")
 _TURN: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds; a round has 5
 _ANSWER: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds; T1 of SIP is 0.5
@@ -100,6 +103,21 @@ class Metrics:
         self._refused = Counter(
             "cordboard_dial_refused_total", "Diallings that were not begun.", ("reason",), registry=registry
         )
+        self._fallbacks = Counter(
+            "cordboard_fallbacks_total", "Calls that their scenario's fallback took over.", ("why",), registry=registry
+        )
+        self._opened = Counter(
+            "cordboard_breaker_opened_total",
+            "Times a function was given up for a while.",
+            ("function",),
+            registry=registry,
+        )
+        self._unasked = Counter(
+            "cordboard_breaker_refused_total",
+            "Events of a function that was given up.",
+            ("function",),
+            registry=registry,
+        )
         self._webhooks = Counter(
             "cordboard_webhooks_total", "Deliveries of Cartesia's webhooks.", ("type", "outcome"), registry=registry
         )
@@ -132,6 +150,13 @@ class Metrics:
 
     def timeline(self, session: str, entry: TimelineEntry) -> None:
         """An entry of a session's timeline."""
+        if entry.kind == "cause" and entry.what == "fallback":
+            why = entry.data.get("why")
+            self._fallbacks.labels(why if why in FALLBACKS else "raised").inc()
+        elif entry.kind == "round" and entry.what == "breaker opens":
+            self._opened.labels(str(entry.data.get("function"))).inc()
+        elif entry.kind == "round" and entry.data.get("error") == "breaker_open":
+            self._unasked.labels(str(entry.data.get("function"))).inc()
         if entry.kind != "sip":
             return
         what = entry.what
