@@ -16,7 +16,7 @@ from typing import Any
 from cordboard.line.ears.scripted import ScriptedEars
 from cordboard.line.harness.call import Harness
 from cordboard.line.harness.environment import REQUIREMENTS, prepare
-from cordboard.line.harness.program import AgentHost, AgentProgram
+from cordboard.line.harness.program import AgentHost, AgentProgram, Watch
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer
 
@@ -61,10 +61,11 @@ async def serving_host(
 
 @asynccontextmanager
 async def program(
-    path: Path, python: Path, *utterances: str, calls: Sequence[Sequence[str]] = ()
+    path: Path, python: Path, *utterances: str, calls: Sequence[Sequence[str]] = (), watch: Watch | None = None
 ) -> AsyncIterator[LineServer]:
     """A stand-in with a real program, started here, as its agent `a`."""
-    async with serving_host(AgentProgram(path, python=python), *utterances, calls=calls) as server:
+    host = AgentProgram(path, python=python, watch=watch or Watch())
+    async with serving_host(host, *utterances, calls=calls) as server:
         yield server
 
 

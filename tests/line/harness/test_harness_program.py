@@ -18,7 +18,7 @@ import pytest
 
 from cordboard.line.harness import environment, program
 from cordboard.line.harness.environment import EnvironmentFailed, place, prepare
-from cordboard.line.harness.program import AgentProgram, AgentUrl, clean
+from cordboard.line.harness.program import AgentProgram, AgentUrl, Watch, clean
 from cordboard.line.main import add_arguments, agent_harness, main
 from cordboard.line.script import parse
 from cordboard.line.tables import ScriptError
@@ -44,9 +44,11 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 """
 
 
+QUICK = Watch(interval=0.05)
+
+
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(program, "HEALTH_INTERVAL", 0.05)
     monkeypatch.setattr(program, "BACKOFF", (0.01, 0.02))
     (tmp_path / "main.py").write_text(STATUS)
     return tmp_path / "main.py"
@@ -80,7 +82,7 @@ async def until(starts: int, agent: AgentProgram) -> None:
 
 def test_a_program_is_started_healthy_logged_and_ended(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        agent = AgentProgram(path, python=Path(sys.executable))
+        agent = AgentProgram(path, python=Path(sys.executable), watch=QUICK)
         await agent.start()
         try:
             assert agent.url.startswith("http://127.0.0.1:")
@@ -98,7 +100,7 @@ def test_a_program_is_started_healthy_logged_and_ended(path: Path, caplog: pytes
 
 def test_a_crashed_program_is_started_again(path: Path) -> None:
     async def test() -> None:
-        agent = AgentProgram(path, python=Path(sys.executable))
+        agent = AgentProgram(path, python=Path(sys.executable), watch=QUICK)
         await agent.start()
         try:
             (path.parent / "crash").touch()
@@ -111,18 +113,11 @@ def test_a_crashed_program_is_started_again(path: Path) -> None:
     assert not any(runs(pid) for pid in pids(path))
 
 
-def test_a_hung_program_is_killed_and_started_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(program, "HEALTH_TIMEOUT", 0.2)
-    monkeypatch.setattr(program, "STOP_TIMEOUT", 0.2)
-
-    async def healthy(url: str, timeout: float = 0.2) -> bool:
-        return await real(url, 0.2)
-
-    real = program.healthy
-    monkeypatch.setattr(program, "healthy", healthy)
+def test_a_hung_program_is_killed_and_started_again(path: Path) -> None:
+    watch = Watch(interval=0.05, timeout=0.2, strikes=3, stop=0.2)
 
     async def test() -> None:
-        agent = AgentProgram(path, python=Path(sys.executable))
+        agent = AgentProgram(path, python=Path(sys.executable), watch=watch)
         await agent.start()
         try:
             os.kill(pids(path)[0], signal.SIGSTOP)
@@ -138,7 +133,7 @@ def test_a_program_that_ends_at_once_lets_the_stand_in_start(path: Path, caplog:
     path.write_text("raise SystemExit(3)")
 
     async def test() -> None:
-        agent = AgentProgram(path, python=Path(sys.executable))
+        agent = AgentProgram(path, python=Path(sys.executable), watch=QUICK)
         await agent.start()
         assert agent.url == ""
         await agent.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cordboard.line.harness.program import AgentProgram
+from cordboard.line.harness.program import AgentProgram, Watch
 from cordboard.line.server import LineServer
 
 from ..line_peer import calling
@@ -118,19 +118,11 @@ def test_a_crash_in_mid_turn_is_1011_and_the_next_call_is_served(
     run(test())
 
 
-def test_a_blocked_program_is_killed_and_its_caller_told(
-    python: Path, faulty: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (
-        ("HEALTH_INTERVAL", 0.2),
-        ("HEALTH_TIMEOUT", 0.5),
-        ("HEALTH_STRIKES", 2),
-        ("STOP_TIMEOUT", 0.5),
-    ):
-        monkeypatch.setattr(f"cordboard.line.harness.program.{name}", value)
+def test_a_blocked_program_is_killed_and_its_caller_told(python: Path, faulty: Path) -> None:
+    watch = Watch(interval=0.2, timeout=1.0, strikes=4, stop=0.5)  # a busy machine answers once in four looks
 
     async def test() -> None:
-        async with program(faulty, python, "block") as server:
+        async with program(faulty, python, "block", watch=watch) as server:
             reason = "the program closed the call: 1006"
             await ends_with(server, 1011, reason, f"agent: {reason}")
         assert processes_that_name(faulty) == []

@@ -15,6 +15,7 @@ import signal
 import socket
 import urllib.parse
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -26,14 +27,8 @@ START_TIMEOUT = 60.0
 START_POLL = 0.1
 """Seconds between two looks while it starts."""
 
-HEALTH_INTERVAL = 5.0
-"""Seconds between two looks while it runs."""
-
 HEALTH_TIMEOUT = 3.0
 """Seconds for an answer; the loop of a healthy program is never blocked for so long."""
-
-HEALTH_STRIKES = 3
-"""Looks without an answer in a row until the program is taken for hung and killed."""
 
 BACKOFF = (0.5, 30.0)
 """First and longest pause, in seconds, before a crashed program is started again; it doubles with each crash."""
@@ -41,8 +36,8 @@ BACKOFF = (0.5, 30.0)
 STABLE = 60.0
 """Seconds of health after which a crash is the first again."""
 
-STOP_TIMEOUT = 3.0
-"""Seconds between SIGTERM and SIGKILL."""
+KILL_TIMEOUT = 10.0
+"""Seconds that a killed process may take to be gone: a machine that swaps."""
 
 MAX_LINE = 2000
 """Characters of one printed line that are logged."""
@@ -55,6 +50,23 @@ log = logging.getLogger("cordboard.line")
 News = Literal["building", "build_error", "deployed", "ready", "deploy_error", "inactive", "line"]
 """What becomes of a program: its environment is made or cannot be; it runs; it answers; it never did; it has ended;
 it printed a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """When a program that runs is taken for hung, and how long it may take to end."""
+
+    interval: float = 5.0
+    """Seconds between two looks."""
+    timeout: float = HEALTH_TIMEOUT
+    """Seconds for an answer."""
+    strikes: int = 3
+    """Looks without an answer in a row until it is killed."""
+    stop: float = 3.0
+    """Seconds between SIGTERM and SIGKILL."""
+
+
+_WATCH = Watch()
 
 
 class AgentHost(Protocol):
@@ -95,13 +107,20 @@ class AgentProgram:
     """A program that runs here, restarted until closed."""
 
     def __init__(
-        self, path: Path, *, python: Path | None = None, requirements: Path | None = None, folder: Path = Path("var")
+        self,
+        path: Path,
+        *,
+        python: Path | None = None,
+        requirements: Path | None = None,
+        folder: Path = Path("var"),
+        watch: Watch = _WATCH,
     ) -> None:
         """`python` runs it; without one, an environment with `requirements` is made below `folder`."""
         self._path = path.absolute()
         self._python = python
         self._requirements = requirements
         self._folder = folder
+        self._patience = watch
         self._keeper: asyncio.Task[None] | None = None
         self.on_news: Callable[[News, str], None] = lambda news, text: None
         """Hears what becomes of the program, with what went wrong or was printed."""
@@ -181,7 +200,7 @@ class AgentProgram:
         finally:
             self.url = ""
             watching.cancel()
-            await _end(process)
+            await _end(process, self._patience.stop)
             ended = f"the process ended with {process.returncode}"
             self.on_news("inactive" if self._healthy_at else "deploy_error", ended)
             ending.cancel()
@@ -191,9 +210,10 @@ class AgentProgram:
 
     async def _watch(self, url: str) -> None:
         """Look after the program's health; return when it did not become healthy or is no longer."""
+        patience = self._patience
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_TIMEOUT
-        while not await healthy(url):
+        while not await healthy(url, patience.timeout):
             if loop.time() > deadline:
                 log.error("agent: no good GET /status within %g s", START_TIMEOUT)
                 return
@@ -204,10 +224,10 @@ class AgentProgram:
         self.on_news("ready", "")
         log.info("agent: healthy at %s", url)
         strikes = 0
-        while strikes < HEALTH_STRIKES:
-            await asyncio.sleep(HEALTH_INTERVAL)
-            strikes = 0 if await healthy(url) else strikes + 1
-        log.error("agent: no answer to %s looks at its status, it is killed", HEALTH_STRIKES)
+        while strikes < patience.strikes:
+            await asyncio.sleep(patience.interval)
+            strikes = 0 if await healthy(url, patience.timeout) else strikes + 1
+        log.error("agent: no answer to %s looks at its status, it is killed", patience.strikes)
 
     async def _log_lines(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None
@@ -263,13 +283,13 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
     """SIGTERM, then SIGKILL, to the whole group: the program may have started others."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number, limit in ((signal.SIGTERM, patience), (signal.SIGKILL, KILL_TIMEOUT)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
         if process.returncode is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+                await asyncio.wait_for(process.wait(), limit)
     if process.stdin is not None:
         process.stdin.close()
