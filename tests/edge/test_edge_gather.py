@@ -87,7 +87,7 @@ def test_nothing_that_is_written_holds_the_digits(tmp_path: Path) -> None:
     check(asyncio.run(story(tmp_path)))
     searched = [path for path in tmp_path.rglob("*") if path.is_file()]
     names = {path.name for path in searched}
-    assert {"timeline.jsonl", "timeline.json", "record.json", "edge.log"} <= names
+    assert {"timeline.jsonl", "timeline.json", "journal.jsonl", "record.json", "edge.log"} <= names
     assert any(name.endswith(".sqlite") for name in names)
     for path in searched:
         content = path.read_bytes()

@@ -158,3 +158,18 @@ def test_state_is_the_recorded_one_unless_today_s_is_asked_for(journal: Path, tm
     followed = replayed(journal, tmp_path / "followed", change, follow=True)
     assert found(followed)[0] == ("call.alerting", "state")
     assert found(followed).count(("timer", "state")) == 3
+
+
+def test_an_argument_that_cordboard_did_not_have_then_counts_as_its_default(journal: Path, tmp_path: Path) -> None:
+    content = journal.read_bytes()
+    assert content.count(b'"display_name":"","timeout":60.0,') == 1
+    older = tmp_path / "older.jsonl"
+    older.write_bytes(content.replace(b'"display_name":"","timeout":60.0,', b""))
+    assert replayed(older, tmp_path).differences == []
+
+
+def test_people_see_the_arguments_that_differ(journal: Path, tmp_path: Path) -> None:
+    report = replayed(journal, tmp_path, ('"+15550001111", name=', '"+15550002222", name='))
+    _, then, today = to_text(report.differences[0])
+    assert then.startswith("    then  call.dial consult (callerid='+15550001111')  at functions/desk.py:")
+    assert today.startswith("    today call.dial consult (callerid='+15550002222')  at functions/desk.py:")

@@ -7,6 +7,8 @@ from typing import Any, Literal, TypeAlias
 from cordboard.contract.commands import Command
 from cordboard.contract.records import JournalEntry
 
+from .masks import same
+
 What: TypeAlias = Literal[
     "command", "waiting", "state", "reply", "failure", "policy", "read", "listens", "listened", "masked"
 ]
@@ -79,7 +81,22 @@ def to_text(difference: Difference) -> list[str]:
             changed = [f"    {path}: {_value(then)} → {_value(now)}" for path, then, now in each.today]
             return [f"{head}: {each.what}", *changed]
         case _:
-            return [f"{head}: {each.what}", f"    then  {_side(each.recorded)}", f"    today {_side(each.today)}"]
+            then, today = _shortened(each.recorded, each.today)
+            return [f"{head}: {each.what}", f"    then  {_side(then)}", f"    today {_side(today)}"]
+
+
+def _shortened(then: Any, today: Any) -> tuple[Any, Any]:
+    """Of one and the same command only the arguments in which it differs."""
+    if not (isinstance(then, Mapping) and isinstance(today, Mapping)) or "args" not in then or "args" not in today:
+        return then, today
+    if (then["type"], then["target"]) != (today["type"], today["target"]):
+        return then, today
+    left, right = then["args"], today["args"]
+    names = [name for name in {**left, **right} if not same(left.get(name), right.get(name))]
+    return (
+        {**then, "args": {name: left.get(name) for name in names}},
+        {**today, "args": {name: right.get(name) for name in names}},
+    )
 
 
 def _side(value: Any) -> str:

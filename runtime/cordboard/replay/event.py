@@ -5,12 +5,12 @@ for what comes behind it was never answered. Rounds that brought no answer then 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from itertools import zip_longest
 from typing import Any
 
 from cordboard.contract.codec import DecodeError, decode, encode
-from cordboard.contract.commands import Command
+from cordboard.contract.commands import COMMANDS, Command
 from cordboard.contract.journal import MASK
 from cordboard.contract.records import (
     Answer,
@@ -236,7 +236,20 @@ def _route(
 
 
 def _same_command(then: Command, now: Command) -> bool:
-    return then.type == now.type and same(then.target, now.target) and same(then.args, now.args)
+    if then.type != now.type or not same(then.target, now.target):
+        return False
+    return same(_whole_args(then), _whole_args(now))
+
+
+def _whole_args(command: Command) -> dict[str, Any]:
+    """With the arguments that one side's release of Cordboard did not have yet, as it took them: by default."""
+    kind = COMMANDS.get(command.type)
+    whole = dict(command.args)
+    for item in () if kind is None else fields(kind):
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        if default is not MISSING and default is not None:
+            whole.setdefault(item.name.rstrip("_"), encode(default))
+    return whole
 
 
 def _redacted(command: Command) -> Command:
