@@ -226,13 +226,30 @@ STRANGE: dict[str, Bad] = {
     },
     "dies_of_new": lambda invocation, said: os._exit(6),
 }  # fmt: skip
-DESCRIPTIONS: dict[str, Callable[[], JSON]] = {
+DESCRIPTIONS: dict[str, Callable[[], Any]] = {
     "describes_nothing": lambda: DESCRIPTION | {"events": [], "tools": [], "webhooks": []},
     "describes_typo": lambda: DESCRIPTION | {"events": [{"type": "call.alertin"}]},
     "describes_twice": lambda: DESCRIPTION | {"events": [{"type": "timer"}, {"type": "timer"}]},
     "describes_no_scenario": lambda: DESCRIPTION | {"scenario": ""},
     "describes_time": lambda: DESCRIPTION | {"scenario": str(time.monotonic_ns())},
     "describes_process": lambda: DESCRIPTION | {"scenario": str(os.getpid())},
+    "describes_text": lambda: b"hello",
+    "describes_log": lambda: DESCRIPTION | {"log_only": ["agent.akc"]},
+    "describes_tool": lambda: DESCRIPTION | {"tools": [{"name": "find", "parameters": {"properties": ["day"]}}]},
+    "describes_loosely": lambda: (
+        DESCRIPTION
+        | {
+            "tools": [
+                {
+                    "name": "find",
+                    "parameters": {
+                        "properties": {"day": {"enum": {}, "type": "string"}, "x": {"anyOf": []}, "y": 5},
+                        "required": 7,
+                    },
+                }
+            ],
+        }
+    ),
     "describes_state": lambda: DESCRIPTION | {"state": {"x": "x" * 30_000}},
 }
 

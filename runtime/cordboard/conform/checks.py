@@ -25,7 +25,7 @@ from .descriptions import read_description
 from .judge import CHECKS, Result, Row, Violation
 from .program import FIRST, SECOND, Program
 from .rounds import Play, difference, divergence
-from .samples import Given, Sample, samples, tool_calls, webhook
+from .samples import Given, Sample, ToolCall, samples, tool_calls, webhook
 
 MAX_LATE: Final = 3  # late events after which nothing more is played: each costs a round's whole time
 _DETERMINISM: Final = (
@@ -63,6 +63,10 @@ class Examination:
             self.description = await self._describe()
         except Violation as violation:
             self._failed(violation)
+            return self._sorted()
+        except FunctionRaised as error:
+            detail = f"to {DESCRIBE_SCHEMA}: expected a description, but {error.message}"
+            self._failed(Violation("describe", detail, "answer what schemas/description.json describes"))
             return self._sorted()
         self._samples = samples(self.description, self._given)
         if self._samples:
@@ -147,9 +151,9 @@ class Examination:
 
     # -- plays
 
-    async def _ask(self, play: Play, which: int, attempt: int = 1, **more: Any) -> Mapping[str, Any]:
+    async def _ask(self, play: Play, which: int, attempt: int = 1) -> Mapping[str, Any]:
         self._events += 1
-        return await self._program.ask(which, {**play.invocation(attempt), **more}, play.sample.timeout)
+        return await self._program.ask(which, play.invocation(attempt), play.sample.timeout)
 
     async def _to_end(self, play: Play, *processes: int) -> Play:
         """Play all rounds, by turns in these processes."""
@@ -249,7 +253,7 @@ class Examination:
         except Violation as violation:
             raise Violation("newer", f"an unknown event: {violation.detail}", violation.advice) from None
         if raw.get("commands"):
-            detail = f"an unknown event: expected failed with not_found, or no commands; {len(raw['commands'])} came"
+            detail = "an unknown event: expected failed with not_found, or no commands; some came"
             raise Violation("newer", detail, "answer failed with error type not_found to what no handler listens to")
 
     async def _state(self, sample: Sample) -> None:
@@ -311,16 +315,15 @@ class Examination:
         before = self._events
         for call in calls:
 
-            async def play(call: Any = call) -> None:
+            async def play(call: ToolCall = call) -> None:
                 played = await self._to_end(Play(call.sample), FIRST, SECOND)
                 check_tool_answer(call, played.answers)
                 self._raised("tools", played)
 
             if not await self._guarded("tools", play(), call.sample.label):
                 return
-        self._passes["tools"] = (
-            f"{self._events - before} rounds of {len(calls)} calls of {len(description.tools)} tools"
-        )
+        names = ", ".join(tool.name for tool in description.tools)
+        self._passes["tools"] = f"{self._events - before} rounds of {len(calls)} calls: {names}"
 
     async def _webhooks(self, description: Description) -> None:
         if "webhooks" not in self._only:

@@ -29,6 +29,12 @@ def read_description(function: str, raw: Mapping[str, Any]) -> Description:
                 raise DecodeError(f"events[{index}].type", f"{route.type!r} is sent by no edge of this release")
             if not route.timeout > 0:
                 raise DecodeError(f"events[{index}].timeout", f"{route.timeout:g} s is not above 0")
+        for index, type_ in enumerate(found.log_only):
+            if type_ not in EVENTS:
+                raise DecodeError(f"log_only[{index}]", f"{type_!r} is sent by no edge of this release")
+        for index, tool in enumerate(found.tools):
+            if not isinstance(tool.parameters.get("properties", {}), Mapping):
+                raise DecodeError(f"tools[{index}].parameters.properties", "is no object of JSON Schemas")
         Release("conformance", {function: found})
     except (DecodeError, RouteConflict) as error:
         raise Violation("describe", str(error), advice) from None

@@ -208,7 +208,8 @@ def tool_calls(tool: ToolDescription, given: Given) -> list[ToolCall]:
     """Every way to call it, once with arguments that fit and then with some that do not."""
     properties = tool.parameters.get("properties")
     known: Mapping[str, Any] = properties if isinstance(properties, Mapping) else {}
-    required = tool.parameters.get("required") or []
+    named = tool.parameters.get("required")
+    required = named if isinstance(named, list) else []
     good = {name: _fitting(schema) for name, schema in known.items() if name in required}
     wrong: list[object] = [{**good, name: {"neither": "text nor number"}} for name in known]
     if required:
@@ -239,10 +240,10 @@ def _fitting(schema: Any) -> Any:
     """A value that fits a parameter's JSON Schema."""
     if not isinstance(schema, Mapping):
         return _TEXT
-    if options := schema.get("enum"):
-        return options[0]
-    if members := schema.get("anyOf"):
-        return _fitting(members[0])
+    for word in ("enum", "anyOf"):
+        options = schema.get(word)
+        if isinstance(options, list) and options:
+            return options[0] if word == "enum" else _fitting(options[0])
     match schema.get("type"):
         case "integer":
             return 2
