@@ -14,6 +14,7 @@ from cordboard.cli.errors import GOOD, INTERRUPTED, USAGE, CliError
 from cordboard.cli.options import add_global
 
 FAMILIES: Final = {
+    "init": ("cordboard.cli.init", "a project to begin with: functions, template, configuration, tests"),
     "edge": ("cordboard.cli.edge", "run the edge: SIP, media, functions; one foreground process tree"),
     "dev": ("cordboard.cli.dev", "the edge for development: with Cartesia's stand-in, reload on change"),
     "line": ("cordboard.line.main", "Cartesia's stand-in on its own"),

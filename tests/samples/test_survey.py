@@ -1,13 +1,11 @@
 """The survey sample on a whole edge in virtual time: keys, prompts, silence, a person, and hang-ups anywhere."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from cordboard.testing import Edge, Leg
 
-TEMPLATE = Path(__file__).parents[2] / "samples" / "functions" / "template.yaml"
+pytestmark = pytest.mark.cordboard(scenario="survey")
+
 CALLER, NUMBER, DESK = "+15551234567", "+18005550100", "+18339906144"
 MENU = "Press 1 to leave a rating, 2 to talk to a person."
 QUESTION = "From 1 to 5, how was our service?"
@@ -15,18 +13,8 @@ THANKS, GOODBYE, BUSY = "Thank you. Goodbye.", "Goodbye.", "Nobody is free now. 
 
 
 @pytest.fixture
-def edge() -> Iterator[Edge]:
-    made = Edge(TEMPLATE, scenario="survey")
-    made.keys(PSTN_CALLER_ID="+15550001111")
-    try:
-        yield made
-        made.verify()
-    finally:
-        made.close()
-
-
-@pytest.fixture
 def caller(edge: Edge) -> Leg:
+    edge.keys(PSTN_CALLER_ID="+15550001111")
     return edge.call(CALLER, to=NUMBER)
 
 
@@ -38,9 +26,7 @@ def test_a_caller_who_listens_leaves_a_rating(edge: Edge, caller: Leg) -> None:
     edge.advance(3)
     assert list(caller.heard) == [MENU, QUESTION, THANKS]
     assert (caller.state, caller.session.state.score) == ("ended", 4)
-    stored = edge.simulation.storage.get(f"score:{caller.session.id}")
-    assert stored is not None
-    assert stored.value == "4"
+    assert edge.stored(f"score:{caller.session.id}") == "4"
 
 
 def test_keys_cut_the_prompts_short(edge: Edge, caller: Leg) -> None:
@@ -76,7 +62,7 @@ def test_a_rating_out_of_range_is_thanked_for_and_not_kept(edge: Edge, caller: L
     edge.advance(3)
     assert caller.heard[-1] == THANKS
     assert caller.session.state.score is None
-    assert edge.simulation.storage.get(f"score:{caller.session.id}") is None
+    assert edge.stored(f"score:{caller.session.id}") is None
 
 
 def test_two_brings_a_person(edge: Edge, caller: Leg) -> None:
