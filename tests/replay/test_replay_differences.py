@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cordboard.hosts.errors import FunctionRaised
 from cordboard.replay.call import CallReport, Replay
 from cordboard.replay.differences import to_text
 from cordboard.replay.recorded import read_journal
@@ -173,3 +174,15 @@ def test_people_see_the_arguments_that_differ(journal: Path, tmp_path: Path) -> 
     _, then, today = to_text(report.differences[0])
     assert then.startswith("    then  call.dial consult (callerid='+15550001111')  at functions/desk.py:")
     assert today.startswith("    today call.dial consult (callerid='+15550002222')  at functions/desk.py:")
+
+
+def test_what_handlers_print_is_no_result(journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = "    session.state.timers += 1\n"
+    assert replayed(journal, tmp_path, (old, f"    print('from a handler')\n{old}")).differences == []
+    assert capsys.readouterr().out == ""
+
+
+def test_code_that_reaches_out_when_it_is_imported_is_not_loaded(journal: Path, tmp_path: Path) -> None:
+    reach = "import socket\n\nsocket.create_connection(('127.0.0.1', 9))\n"
+    with pytest.raises(FunctionRaised, match="in a replay"):
+        replayed(journal, tmp_path, ('SUPPORT = "+18005550111"\n', f'{reach}SUPPORT = "+18005550111"\n'))

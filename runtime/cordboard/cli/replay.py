@@ -132,7 +132,8 @@ class _Printer:
         self.masked += sum(1 for each in found.differences if not each.differs)
         if self.json:
             for each in found.differences:
-                out_json(self._json(to_json(each)))
+                whole = to_json(each)
+                out_json({**self._json(whole), "call": whole["call"]})
         elif found.differences:
             began = call.began
             out(coloured(found.session, "bold") + printable(f"  {began.scenario}  {began.started_at}"))

@@ -7,12 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from cordboard.contract.journal import JournalUnheard
+from cordboard.hosts.errors import FunctionRaised
 from cordboard.scenario import Stores
 from cordboard.simulator.functions import Functions
 
 from .differences import Difference
 from .event import EventReplay
 from .masks import GUESSES
+from .offline import Offline, offline
 from .reads import RecordedReads
 from .recorded import RecordedCall, RecordedEvent
 
@@ -41,7 +43,11 @@ class Replay:
         """`code`: a folder in place of the template's; `follow_state`: each event gets the state that today's handlers
         made, not the recorded one. Raises TemplateError, FunctionRaised, RouteConflict."""
         self._reads = RecordedReads()
-        self._functions = Functions(template, Stores(recorded=self._reads), code=code)
+        try:
+            with offline():
+                self._functions = Functions(template, Stores(recorded=self._reads), code=code)
+        except Offline as error:
+            raise FunctionRaised("import", str(error)) from error
         self._follow = follow_state
 
     def call(self, call: RecordedCall) -> CallReport:

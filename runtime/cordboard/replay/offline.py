@@ -1,12 +1,13 @@
-"""Keeps replayed handlers from the world: no socket, no process. What they would do there, they did then.
+"""Keeps replayed handlers from the world: no socket, no process, no word on standard output.
 
 An audit hook (PEP 578) cannot be taken back, so it is set once and looks at a switch. Leaves out files, and C libraries
 that open sockets without asking Python.
 """
 
+import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, Final
 
 REFUSED: Final = frozenset(
@@ -19,19 +20,27 @@ _offline: list[bool] = []
 _hooked: list[bool] = []
 
 
+class _Nowhere(io.TextIOBase):
+    """Takes what handlers print, which is not the replay's result."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 class Offline(BaseException):
     """A handler reached for the world outside of the call. Not an Exception, so that no handler goes on without it."""
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Inside, what REFUSED names raises Offline."""
+    """Inside, what REFUSED names raises Offline, and what is printed is lost."""
     if not _hooked:
         _hooked.append(True)
         sys.addaudithook(_refuse)
     _offline.append(True)
     try:
-        yield
+        with redirect_stdout(_Nowhere()):
+            yield
     finally:
         _offline.pop()
 
