@@ -64,7 +64,6 @@ MODULES: Final[Mapping[str, str]] = {
     "IVR": "menus are made of call.gather",
     **dict.fromkeys(("SmartQueue", "ACD"), _QUEUE),
     "CallList": "dial a list with POST /v1/sessions",
-    "Recorder": _RECORDER,
     "ConferenceRecorder": _RECORDER,
     "Conference": _CONFERENCE,
 }  # fmt: skip
