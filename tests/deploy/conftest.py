@@ -4,12 +4,13 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 SAM = ROOT / "var" / "sam" / "bin" / "sam"
-REGION = "eu-west-1"
+REGION: Final = "eu-west-1"
 
 Sam = Callable[..., str]
 
