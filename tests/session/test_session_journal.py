@@ -68,7 +68,7 @@ def test_a_lost_round_has_no_answer_and_a_failed_event_says_its_policy() -> None
     rounds = [each for each in lines(bench) if isinstance(each, JournalRound)]
     assert [(each.round, each.attempt) for each in rounds] == [(0, 1), (0, 2)]
     [failed] = [each for each in lines(bench) if isinstance(each, JournalFailed)]
-    assert (failed.error, failed.policy) == ("KeyError", "refuse")
+    assert (failed.error, failed.policy, failed.chosen, failed.fallback) == ("KeyError", "refuse", None, None)
     assert kinds(bench).count("answer") == 1
 
 
@@ -78,6 +78,16 @@ def test_a_refused_answer_is_none() -> None:
     assert "answer" not in kinds(bench)
     [failed] = [each for each in lines(bench) if isinstance(each, JournalFailed)]
     assert failed.error == "refused"
+
+
+def test_an_event_that_never_left_is_not_told() -> None:
+    bench = Bench(call_alerting=with_agent, agent_custom=None)
+    bench.caller.call()
+    before = kinds(bench)
+    said = {"metadata": {"much": "x" * 300_000}}
+    bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.custom", said, bench.now))
+    assert bench.noted("failed in app: too_large")
+    assert kinds(bench) == before
 
 
 def test_an_event_that_nobody_hears_is_told_once() -> None:

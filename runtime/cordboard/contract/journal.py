@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from .codec import DecodeError, decode, encode
 from .events import Event
+from .patience import Fallback
 from .records import Answer, JournalEntry, ObjectRecord
 
 JOURNAL_SCHEMA: Final = "cordboard.journal/1"
@@ -102,7 +103,11 @@ class JournalFailed:
     error: str
     """Exception class or kind of loss."""
     policy: str
-    """What was done for it: refuse, reply, terminate, ignore, …"""
+    """What was done for it: refuse, reply, terminate, ignore, fallback."""
+    chosen: Literal["terminate", "ignore", "fallback"] | None = None
+    """What its handler, else its scenario, said of failures; None: nothing."""
+    fallback: Fallback | None = None
+    """The scenario's fallback, if it has one."""
     kind: Literal["failed"] = "failed"
     """See JournalBegan."""
 

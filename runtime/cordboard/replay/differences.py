@@ -102,7 +102,7 @@ def _shortened(then: Any, today: Any) -> tuple[Any, Any]:
 def _side(value: Any) -> str:
     if value is None:
         return "nothing"
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or "type" not in value:
         return _value(value)
     args = value.get("args")
     inside = ", ".join(f"{name}={_value(item)}" for name, item in args.items()) if isinstance(args, Mapping) else ""

@@ -12,6 +12,7 @@ from typing import Any
 from cordboard.contract.codec import DecodeError, decode, encode
 from cordboard.contract.commands import COMMANDS, Command
 from cordboard.contract.journal import MASK
+from cordboard.contract.patience import Fallback
 from cordboard.contract.records import (
     Answer,
     EventRoute,
@@ -25,7 +26,6 @@ from cordboard.contract.records import (
 from cordboard.contract.release import Release
 from cordboard.hosts.errors import FunctionError
 from cordboard.scenario.secret import redact
-from cordboard.session.policy import policy_for
 from cordboard.simulator.functions import Functions, NotInVirtualTime
 
 from .differences import Difference, What, shown_command, shown_read
@@ -102,7 +102,7 @@ class EventReplay:
                     self._round(found[0], each, each.answer)
             if self._reads.left() and not self._event.unanswered:
                 raise _Differs("read", shown_read(self._reads.left()[0]), None)
-            self._policy(found)
+            self._policy()
         except _Differs as differs:
             if unknown:
                 return self._difference("masked", ", ".join(unknown), None)
@@ -212,18 +212,17 @@ class EventReplay:
 
     # --- the event
 
-    def _policy(self, found: tuple[str, EventRoute]) -> None:
+    def _policy(self) -> None:
+        """What handler or scenario says of a failure; what was done for it depends on the moment, too."""
         failed = self._event.failed
         if failed is None:
             return
-        release, event = self._functions.release, self._told
-        wanted = release.routing_target(self._call.began.scenario, event.type, event.target, event.data)
-        chosen = release.policy(self._call.began.scenario, event.type, wanted)
-        made = any(step.entry.type == "call.dial" for step in self._steps)
-        no_call = not made and not any(each.kind == "call" for each in self._event.told.objects)
-        today = policy_for(event.type, chosen, without_call=no_call)
-        if today != failed.policy:
-            raise _Differs("policy", f"{failed.error}: {failed.policy}", today)
+        release, event, scenario = self._functions.release, self._told, self._call.began.scenario
+        wanted = release.routing_target(scenario, event.type, event.target, event.data)
+        chosen = release.policy(scenario, event.type, wanted)
+        fallback = release.fallback(scenario, event.type, wanted)
+        if (chosen, fallback) != (failed.chosen, failed.fallback):
+            raise _Differs("policy", _declared(failed.chosen, failed.fallback), _declared(chosen, fallback))
 
     def _difference(self, what: What, recorded: Any, today: Any) -> Difference:
         event = self._told
@@ -280,6 +279,10 @@ def _ended(answer: Answer | None) -> str:
     if answer is None or answer.error is None:
         return "the handler does not fail"
     return f"{answer.error.type}: {answer.error.message}"
+
+
+def _declared(chosen: str | None, fallback: Fallback | None) -> dict[str, Any]:
+    return {"on_error": chosen, "fallback": None if fallback is None else encode(fallback)}
 
 
 def _number(step_id: str) -> int:

@@ -39,6 +39,8 @@ class SessionJournal:
         self._on = session.services.config.journals
         self._begun = False
         self._unheard: set[tuple[str, str | None, str | None]] = set()
+        self._event_id = ""
+        """The event that was sent last."""
         self._told: dict[str, str] = {}
         """Commands of the event in flight → status that its handler was last told."""
         self._private: set[str] = set()
@@ -58,6 +60,7 @@ class SessionJournal:
         event = invocation.event
         if invocation.round == 0 and invocation.attempt == 1:
             self._told.clear()
+            self._event_id = event.id
             self._write(self._event(invocation, function, noted))
         results = []
         for entry in invocation.journal:
@@ -90,9 +93,14 @@ class SessionJournal:
         self._write(JournalAnswer(clean))
 
     def failed(self, event: Event, error: str, policy: str) -> None:
-        """The event failed."""
-        if self._on:
-            self._write(JournalFailed(event.id, self._clean(error), policy))
+        """The event failed; one that was never sent stands in no journal."""
+        if not self._on or event.id != self._event_id:
+            return
+        session = self._session
+        wanted = session.wanted_by(event.type, event.target, event.data)
+        chosen = session.release.policy(session.scenario, event.type, wanted)
+        fallback = session.release.fallback(session.scenario, event.type, wanted)
+        self._write(JournalFailed(event.id, self._clean(error), policy, chosen, fallback))
 
     # --- parts
 
