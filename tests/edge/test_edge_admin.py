@@ -118,6 +118,9 @@ def test_bad_bodies(tmp_path: Path) -> None:
         assert "nested deeper than 32" in (await post(deep))[2]
         lone = await post(b'{"scenario": "desk", "custom_data": {"a": "\\ud800"}}')
         assert lone == (422, "invalid", "custom_data: holds what UTF-8 cannot carry")
+        half = await post(b'{"scenario": "desk", "\\ud800": 1}')
+        assert half[2].startswith("\\ud800: there is no such field")
+        assert (await post(b'{"scenario": "\\ud800"}'))[:2] == (422, "unknown_scenario")
         assert (await post(b"{}" + b" " * MAX_BODY))[:2] == (413, "too_large")
         assert (await post(b"{}", **{"Content-Type": "text/plain"}))[:2] == (415, "unsupported_media_type")
         bad_key = await post(json.dumps(START).encode(), **{"Idempotency-Key": "a b"})

@@ -50,7 +50,7 @@ LATER: Final[Mapping[str, Mapping[str, str]]] = {
         "transfer_to": _REFER,
         "enable_beep_detection": _BEEP,
         "disable_beep_detection": _BEEP,
-        "monitor_media_statistics": "loss and jitter of each leg stand in its record and in /metrics",
+        "monitor_media_statistics": "loss and jitter of each leg stand in its record",
     },
 }
 """Class or namespace → member in snake_case → what to know."""

@@ -62,6 +62,7 @@ class Problem(Exception):
     def __init__(
         self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: str
     ) -> None:
+        detail = detail.encode("utf-8", "backslashreplace").decode()  # a name in it may be half a character
         super().__init__(detail)
         self.status = status
         self.headers = headers or {}
@@ -274,10 +275,10 @@ def _wanted(body: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     try:
         check_json(custom_data, "custom_data")
         size = len(json.dumps(custom_data, ensure_ascii=False, separators=(",", ":")).encode())
-        scenario.encode()
-    except (DecodeError, UnicodeEncodeError) as error:  # a lone surrogate has no UTF-8
-        detail = str(error) if isinstance(error, DecodeError) else "custom_data: holds what UTF-8 cannot carry"
-        raise Problem(422, "invalid", detail) from None
+    except DecodeError as error:
+        raise Problem(422, "invalid", str(error)) from None
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8
+        raise Problem(422, "invalid", "custom_data: holds what UTF-8 cannot carry") from None
     if size > MAX_CUSTOM_DATA:
         raise Problem(422, "invalid", f"custom_data: {size} bytes, more than {MAX_CUSTOM_DATA}")
     return scenario, custom_data
