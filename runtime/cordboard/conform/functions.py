@@ -67,12 +67,13 @@ def _stores(folder: Path, keys: Mapping[str, str]) -> dict[str, str]:
     """Variables of a worker that name stores of its own, empty but for these keys."""
     folder.mkdir()
     paths = {name: folder / f"{name}.db" for name in ("storage", "secrets", "claims")}
-    storage = SqliteStorage(paths["storage"], time.time, is_secret=lambda name: False)
-    try:
-        for key, value in keys.items():
-            storage.put(key, value, KEY_TTL)
-    finally:
-        storage.close()
+    if keys:  # else the function's own process makes it, if it needs one
+        storage = SqliteStorage(paths["storage"], time.time, is_secret=lambda name: False)
+        try:
+            for key, value in keys.items():
+                storage.put(key, value, KEY_TTL)
+        finally:
+            storage.close()
     return {f"CORDBOARD_{name.upper()}": f"sqlite:{path}" for name, path in paths.items()}
 
 
