@@ -381,6 +381,7 @@ BAD: list[tuple[str, list[object]]] = [
     ("limits.max_duration", ["25h", "0s"]),
     ("retention.recordings", ["never", "30", 30, 0, "59m", "0s", "36501d", "", True]),
     ("privacy.transcripts", ["no", 0, 1, ""]),
+    ("privacy.journal", ["no", 0, 1, ""]),
 ]
 BAD_VALUES = [(key, bad) for key, values in BAD for bad in values]
 
