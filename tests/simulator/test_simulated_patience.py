@@ -1,5 +1,8 @@
 """What a caller hears, and when, while the function is late: found in the sound that arrives at the phone."""
 
+import itertools
+import json
+import random
 from pathlib import Path
 
 import pytest
@@ -186,3 +189,99 @@ def test_a_caller_on_hold_is_left_alone(late: Simulation) -> None:
     assert heard(late, caller) == []
     assert late.exchange.dialed("+15550100") == []
     caller.hangup()
+
+
+def test_an_event_that_fails_and_leaves_silence_is_as_late_as_can_be(late: Simulation) -> None:
+    caller = late.call(CALLER, "late-0")
+    late.world.advance(0.5)
+    for nth in (2, 3):  # the round after the one that took the agent away, and its second attempt
+        late.faults.next("function crashed", "http.request", nth)
+    began = late.world.now
+    assert control(late, caller, {"seconds": 0, "alone": True}).status == 500
+    late.world.advance(4.9)
+    assert [what for what, _, _ in heard(late, caller, began)] == [TONE, PROMPT, TONE]
+    assert late.exchange.dialed("+15550100") == []
+    late.world.advance(0.2)
+    assert len(late.exchange.dialed("+15550100")) == 1
+    caller.hangup()
+
+
+def test_an_agent_that_does_not_acknowledge_is_silence_too(late: Simulation) -> None:
+    late.faults.next("ack late")
+    caller = late.call(CALLER, "late-0")
+    late.world.advance(3.9)
+    tone, prompt, again = heard(late, caller)
+    assert (tone[:2], prompt[:2], again[0]) == (near(TONE, 0.7, 0)[:2], near(PROMPT, 2.0, 0)[:2], TONE)
+    late.world.advance(0.2)
+    began = late.world.now
+    agent_of(late, caller).say("hello", 1.0)
+    late.world.advance(3)
+    assert heard(late, caller, began) == [near("hello", 0, 1)]
+    caller.hangup()
+
+
+KEEP_ALIVE = 0.1
+"""Seconds around a frame in which no other came: it keeps a path open, and is no sound."""
+LIMIT = 2.5
+
+
+def crowd(seed: int) -> Simulation:
+    """Callers of a scenario whose functions crash, are lost and are late, and whose agents and callees never stop
+    speaking: whoever hears nothing is in silence."""
+    sim = Simulation(TEMPLATE, seed=seed)
+    sim.keys(CARTESIA_API_KEY="test-key")
+    chance = random.Random(seed)
+    rates = {"lost_answers": 0.12, "crashes": 0.12, "late_answers": 0.12, "agent_drops": 0.0005, "agent_slow_ack": 0.3}
+    sim.faults.rates(seed, rates)
+    phones: list[Phone] = []
+    for step in range(80):
+        if step % 5 == 0 and step < 40:
+            how = chance.choice(("late", "late", "late", "ring", "ready"))
+            phones.append(sim.call(CALLER, f"{how}-{chance.choice((0, 0.5, 1.5, 3, 7))}"))
+        for agent in sim.service.agents:
+            if agent.connected and agent.started and agent.sound_until < sim.world.now + 1:
+                agent.say("and on", 2.0)
+        for phone in sim.exchange.phones:
+            if phone.state == "ringing" and phone not in phones and chance.random() < 0.2:
+                phone.answer()
+            elif phone.state == "answered" and phone not in phones:
+                phone.say("what can I do", 0.5)
+        for phone in phones:
+            if phone.state == "answered" and chance.random() < 0.08:
+                asked = {"seconds": chance.choice((0, 1, 3)), "alone": chance.random() < 0.7}
+                url = sim.session_of(phone).control_url.rpartition("/")[2]
+                sim.edge.request("POST", url, {"content-type": "application/json"}, json.dumps(asked).encode())
+            if phone.state == "answered" and chance.random() < 0.02:
+                phone.hangup()
+        sim.world.advance(0.5)
+    for phone in sim.exchange.phones:
+        phone.hangup()
+    return sim
+
+
+def silences(sim: Simulation, phone: Phone) -> list[tuple[float, float]]:
+    """(from, seconds) of every time in which an answered caller heard nothing at all."""
+    moments = [moment for moment, _ in phone.frames]
+    near = [0.0, *moments, 1e9]
+    sound = [
+        moment
+        for before, moment, after in zip(near, moments, near[2:], strict=False)
+        if min(moment - before, after - moment) < KEEP_ALIVE
+    ]
+    record = record_of(sim, phone)
+    leg = next(each for each in record.legs if each.name == "caller")
+    begin = answered_at(sim, phone)
+    edges = [begin, *sound, begin + leg.duration]
+    return [(one - begin, two - one) for one, two in itertools.pairwise(edges)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_caller_waits_in_silence_whatever_befalls_the_functions(seed: int) -> None:
+    with crowd(seed) as sim:
+        sim.quiet()
+        answered = [phone for phone in sim.exchange.phones if phone.invite is None and phone.frames]
+        assert len(answered) >= 3
+        assert len(sim.faults.log) > 5
+        for phone in answered:
+            worst = max(silences(sim, phone), key=lambda each: each[1])
+            assert worst[1] <= LIMIT, (worst, [(e.at, e.kind, e.what) for e in sim.session_of(phone).timeline])

@@ -67,6 +67,8 @@ class Leg:
         self.source: Cord | None = None
         self.fallback: Cord | None = None
         self.tone: ToneSource | None = None
+        self.comforted = False
+        """Its tone is also heard beneath a source that is silent."""
         self.recording: Recording | None = None
         self.stats = ReceiverStats(8000)
         self.samples_sent = 0
@@ -126,7 +128,12 @@ class Leg:
     @property
     def cord(self) -> Cord | None:
         """What it hears now."""
-        return self.source if self.source is not None else self.fallback
+        return self.fallback if self.source is None or self.toned else self.source
+
+    @property
+    def toned(self) -> bool:
+        """It hears a tone: it has no source, or is comforted while its source has nothing to say."""
+        return self.tone is not None and (self.source is None or (self.comforted and self.source.empty))
 
     # --- in
 
@@ -239,14 +246,14 @@ class Leg:
 
     def wants_tick(self, now: float) -> bool:
         """Something is due in the coming frame."""
-        if self.dialling or (self.source is None and self.tone is not None):
+        if self.dialling or self.toned:
             return True
         return self.cord is not None and not self.cord.empty
 
     def may_start(self, now: float) -> bool:
         """Whether a spurt may begin now: enough is there, and the last frame is over."""
         cord = self.cord
-        if self.dialling or (self.source is None and self.tone is not None):
+        if self.dialling or self.toned:
             return now >= self._clock - 1e-6
         if cord is None or not cord.ready(now):
             return False
@@ -272,7 +279,7 @@ class Leg:
                 cord.drop_due("dtmf")
             self._send_digit_packet(now, packets)
             return True
-        if self.source is None and self.tone is not None and self.fallback is not None:
+        if self.toned and self.tone is not None and self.fallback is not None:
             frame = self.tone.next_frame()
             self.fallback.push(frame, now)
         if cord is None:

@@ -14,7 +14,8 @@ from .ledger import Reason
 from .leg import Leg
 from .player import Mouth
 
-TONES: Mapping[str, Callable[[], ToneSource]] = {"ringback": ToneSource.ringback, "comfort": ToneSource.comfort}
+COMFORT = "comfort"
+TONES: Mapping[str, Callable[[], ToneSource]] = {"ringback": ToneSource.ringback, COMFORT: ToneSource.comfort}
 """What a leg without a source may hear, beside another leg."""
 KEEP_ALIVE = "keep-alive"
 
@@ -143,7 +144,7 @@ class Switch:
         if leg.source is not None and leg.source.source == source:
             return
         if source in TONES:
-            leg.tone = TONES[source]()
+            leg.tone, leg.comforted = TONES[source](), source == COMFORT
             cord = Cord(source, "", PCMU_8000)
             cord.connect(leg.unit, leg.form)
             leg.fallback = cord
@@ -295,7 +296,7 @@ class Switch:
     def _drop_fallback(self, leg: Leg) -> None:
         cord = leg.fallback
         leg.fallback = None
-        leg.tone = None
+        leg.tone, leg.comforted = None, False
         if cord is not None and cord is not leg.source:
             cord.discard("ended")
             self._lines.get(cord.source, {}).pop(leg.unit, None)

@@ -158,6 +158,7 @@ class Agents:
                 agent.state = "STARTED"
                 self._session.legs.inbound.agent_ready(at)
             self._settle(step, done)
+            self._session.shield.look(at)
 
         self._session.send_plane(
             link.AgentBegin(agent.unit, args.metadata, args.config, args.agent, self._session.confirm(acked))

@@ -4,15 +4,17 @@
        ▲                                                                                                      │
        └── a source, the end of the turns, a hold, keys that are gathered: at once, from any of these         ▼ over
 
-Seconds are counted from the moment at which both are true: an answered call hears nobody, and an event is in flight or
-waits. A call that rings still hears nothing, and has the fallback alone. The curve is that of the event in flight.
+Seconds are counted from the moment at which both are true: an answered call hears nobody, or an agent that has not
+acknowledged its start; and an event is in flight or waits, or an agent that it made is being started. A call that
+rings still hears nothing, and has the fallback alone. The curve is that of the event in flight. An event that failed,
+and left its call in silence and to no end, is taken as one that is late for ever.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cordboard.contract.commands import Sound
-from cordboard.contract.patience import Patience
+from cordboard.contract.patience import Fallback, Patience
 
 from .objects import Leg
 from .player import Ended, Prompt
@@ -26,6 +28,9 @@ LEAD = 1.0
 Every call would load it otherwise, and few hear it."""
 
 NOTHING = Patience()
+
+Curve: TypeAlias = tuple[Patience, Fallback | None]
+"""What an event's handler, or its scenario, says."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +59,10 @@ class Shield:
         self._watches: dict[str, Watch] = {}
         """Leg's unit → its silence."""
         self._timer: Timer | None = None
+        self._last: Curve = NOTHING, None
+        """Of the event whose turn was the last."""
+        self._failed: Curve | None = None
+        """Of an event that failed and left somebody in silence."""
         self._warmed = False
         self._declared = session.release.has_patience(session.scenario)
 
@@ -67,11 +76,11 @@ class Shield:
         session = self._session
         if not self._declared:
             return
-        if not session.busy:
+        patience, fallback = self._curve()
+        if patience == NOTHING and not session.busy:
             self._busy_since = None
         elif self._busy_since is None:
             self._busy_since = now
-        patience = self._patience()
         for leg in session.legs.all():
             watch = self._watches.get(leg.unit)
             if watch is not None and watch.answered != leg.answered:  # what it hears counts from the answer
@@ -84,13 +93,19 @@ class Shield:
                 since = max(self._busy_since or now, leg.unbridged_since or leg.answered_at or leg.began)
                 self._watches[leg.unit] = Watch(leg, since, leg.answered)
         for watch in list(self._watches.values()):
-            self._step(watch, patience, now)
+            self._step(watch, patience, fallback, now)
+        if not self._watches:
+            self._failed = None
         self._set_timer(patience, now)
+
+    def failed(self) -> None:
+        """The event in flight fails, and nothing follows from it."""
+        self._failed = self._curve()
 
     def would_fall_back(self) -> bool:
         """Whether the event in flight leads to the fallback if it stays without an answer, as things are now."""
         leg = self._session.falling_back.subject()
-        if self._patience().fallback_after is None or leg is None:
+        if self._curve()[0].fallback_after is None or leg is None:
             return False
         return self._silent(leg, self._watches.get(leg.unit))
 
@@ -101,13 +116,14 @@ class Shield:
 
     # --- the curve
 
-    def _step(self, watch: Watch, patience: Patience, now: float) -> None:
+    def _step(self, watch: Watch, patience: Patience, fallback: Fallback | None, now: float) -> None:
         session, leg = self._session, watch.leg
         if self._watches.get(leg.unit) is not watch:
             return  # what was done for another leg ended its silence
         gone = now - watch.since + 1e-6
         too_late = patience.fallback_after is not None and gone >= patience.fallback_after
-        if too_late and leg is session.falling_back.subject() and self._fall_back(now):
+        if too_late and leg is session.falling_back.subject():
+            session.falling_back.begin(fallback, "late", "handler.late", now)
             return
         if not leg.answered:
             return
@@ -128,15 +144,6 @@ class Shield:
             watch.prompt = None
 
         watch.prompt = self._session.players.held_prompt(watch.leg, [Sound.of(text)], ended, now)
-
-    def _fall_back(self, now: float) -> bool:
-        session, turn = self._session, self._session.turns.current
-        if turn is None:
-            return False
-        event = turn.event
-        wanted = session.wanted_by(event.type, event.target, event.data)
-        fallback = session.release.fallback(session.scenario, event.type, wanted)
-        return session.falling_back.begin(fallback, "late", "handler.late", now)
 
     def _forget(self, leg: Leg, now: float) -> None:
         """Its silence is over."""
@@ -159,25 +166,34 @@ class Shield:
 
     # --- what it goes by
 
-    def _patience(self) -> Patience:
-        """Of the event in flight; NOTHING where no function is at work, or the session has an end already."""
+    def _curve(self) -> Curve:
+        """Of the event in flight, else of one that failed; NOTHING where the session has an end already."""
         session, turn = self._session, self._session.turns.current
-        if turn is None or session.ending.terminating or session.falling_back.begun:
-            return NOTHING
-        wanted = session.wanted_by(turn.event.type, turn.event.target, turn.event.data)
-        return session.release.patience(session.scenario, turn.event.type, wanted) or NOTHING
+        if session.ending.terminating or session.falling_back.begun:
+            return NOTHING, None
+        if turn is None:
+            starting = any(step.command.type in ("agent.create", "agent.start") for step in session.executor.pending)
+            return self._failed or (self._last if starting else (NOTHING, None))
+        event = turn.event
+        wanted = session.wanted_by(event.type, event.target, event.data)
+        patience = session.release.patience(session.scenario, event.type, wanted)
+        self._last = patience or NOTHING, session.release.fallback(session.scenario, event.type, wanted)
+        return self._last
 
     def _silent(self, leg: Leg, watch: Watch | None) -> bool:
         """Nobody speaks to it but the shield."""
         session = self._session
         if not leg.live or leg.hanging_up or leg.hangup_pending:
             return False
-        if not leg.answered:
-            return leg.incoming
+        if not leg.answered:  # what rings waits for call.alerting alone
+            turn = session.turns.current
+            return leg.incoming and turn is not None and turn.event.type == "call.alerting"
         if (leg.media is not None and leg.media.on_hold) or session.gathering.runs(leg):
             return False
         own = watch.prompt.unit if watch is not None and watch.prompt is not None else ""
-        return session.legs.cords.hears(leg) in ("", "comfort", own)
+        heard = session.legs.cords.hears(leg)
+        agent = session.agents.by_unit(heard)
+        return heard in ("", "comfort", own) or (agent is not None and agent.live and agent.state != "STARTED")
 
     def _warm(self, patience: Patience) -> None:
         """Have the prompt made, so that it stands in the cache when it is needed."""

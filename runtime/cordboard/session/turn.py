@@ -307,6 +307,8 @@ class Turns:
             )
             if kind == "breaker_open" and session.shield.would_fall_back():
                 policy = "fallback"
+        if policy in ("ignore", "reply"):
+            session.shield.failed()
         self._void(turn, kind, message, policy, now, data)
         self._tell_failures(turn, now)
         if policy in ("refuse", "terminate") or (

@@ -35,8 +35,7 @@ async def call_alerting(session: Session[None], event: events.CallAlerting) -> N
     if how == "ring":
         await session.once("work", lambda: work(float(seconds)))
         call.answer()
-        return
-    if how == "ready":
+    elif how == "ready":
         call.answer(when="agent_ready")
         call.record()
     else:
