@@ -140,6 +140,26 @@ def test_a_private_player_s_texts_are_masked_in_the_round_that_makes_it() -> Non
     assert "diagnosis" not in written(bench)
 
 
+def test_a_private_agent_s_words_are_left_out_and_the_event_says_so() -> None:
+    def alerting(made: Round) -> Answer:
+        if made.round:
+            return made.done()
+        made.command("call.answer", "caller")
+        create = {"api_key": {"secret": "KEY"}, "agent_id": "a1", "version": "2025-04-16", "privacy": True}
+        return made.wait(made.command("agent.create", "agent", **create))
+
+    bench = Bench(call_alerting=alerting, agent_turn_ended=None, agent_custom=None)
+    bench.caller.call()
+    for type_ in ("agent.turn_ended", "agent.custom"):
+        bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", type_, {"text": "a diagnosis"}, bench.now))
+    events = [each for each in lines(bench) if isinstance(each, JournalEvent)]
+    assert [(each.event.type, each.masked) for each in events[1:]] == [
+        ("agent.turn_ended", True),
+        ("agent.custom", True),
+    ]
+    assert "diagnosis" not in written(bench)
+
+
 def test_a_key_that_a_handler_typed_is_masked_before_it_is_used() -> None:
     def alerting(made: Round) -> Answer:
         made.command("call.answer", "caller")
