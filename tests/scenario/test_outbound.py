@@ -87,6 +87,14 @@ def test_an_agent_that_is_lost_while_it_rings_calls_off(edge: Edge) -> None:
     assert (callee.state, session.cause) == ("ended", "agent.lost")
 
 
+def test_without_an_agent_the_call_is_called_off(edge: Edge) -> None:
+    edge.simulation.secrets.remove("CARTESIA_API_KEY")
+    session = remind(edge)
+    edge.advance(1)
+    assert (edge.dialed(CALLEE).state, session.cause) == ("ended", "handler.terminate")
+    assert "NO_AGENT" in session.log
+
+
 def test_without_a_key_nobody_is_dialled(edge: Edge) -> None:
     edge.simulation.storage.remove("PSTN_CALLER_ID")
     session = remind(edge)

@@ -80,6 +80,7 @@ class Admin:
         self._tokens = tokens
         self._starts = starts
         self._ended = ended
+        self._listing = asyncio.Lock()  # a look at every folder takes a thread: one list at a time
 
     def app(self) -> Starlette:
         """The application."""
@@ -180,7 +181,8 @@ class Admin:
             items = [each for each in live if wanted.lets_live_pass(each)]
         next_: str | None = None
         if wanted.state != "live":
-            ended, next_ = await asyncio.to_thread(self._ended.page, wanted)
+            async with self._listing:
+                ended, next_ = await asyncio.to_thread(self._ended.page, wanted)
             known = {each["id"] for each in items}
             items += [each for each in ended if each["id"] not in known]
         return JSONResponse({"items": items, "next": next_})
