@@ -137,6 +137,21 @@ def test_an_agent_that_fails_refuses_the_call_at_once(failing: type) -> None:
     assert bench.record.cause == "agent.error"
 
 
+def test_a_handler_that_does_not_catch_the_failure_is_not_the_cause() -> None:
+    def handler(made: Round) -> Answer:
+        if made.round == 0:
+            made.command("call.answer", "caller", when="agent_ready")
+            return made.wait(create(made))
+        return made.fail("CommandFailed", "connect_failed")
+
+    bench = Bench(call_alerting=handler)
+    bench.plane.refuse[link.AgentOpen] = ("connect_failed", "refused")
+    bench.caller.call()
+    bench.run(1)
+    assert bench.caller.last(sip.Failed).code == 480
+    assert (bench.record.cause, bench.record.fault) == ("agent.error", "agent")
+
+
 def test_a_handler_may_yet_make_another_agent() -> None:
     def handler(made: Round) -> Answer:
         if made.round == 0:

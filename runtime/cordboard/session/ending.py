@@ -151,9 +151,13 @@ class Ending:
         return last.end_cause if last is not None else ""
 
     def failed(self, now: float) -> None:
-        """A handler's failure ends the session; where its last call was over before, that is the cause."""
+        """A handler's failure ends the session; where its last call was over before, or waited for an agent that
+        failed, that is the cause."""
         legs = self._session.legs
-        self.begin(self._last_cause() if legs.all() and not legs.live() else "handler.failed", now)
+        if legs.all() and not legs.live():
+            self.begin(self._last_cause(), now)
+        else:
+            self.begin("agent.error" if legs.inbound.agent_lost else "handler.failed", now)
 
     # --- out
 

@@ -132,11 +132,14 @@ class Inbound:
 
     def look_for_agent(self, now: float) -> None:
         """Refuse a call whose agent has failed; not while a handler may yet make another, answer or refuse."""
-        expectant, session = self._expectant, self._session
-        if expectant is None or not expectant.agent_failed or session.turns.current is not None:
-            return
-        if not any(agent.live for agent in session.agents.all()):
-            self._legs.end_leg(expectant.leg, "agent.error", "edge", now, code=480)
+        if self._expectant is not None and self.agent_lost and self._session.turns.current is None:
+            self._legs.end_leg(self._expectant.leg, "agent.error", "edge", now, code=480)
+
+    @property
+    def agent_lost(self) -> bool:
+        """A call waits for an agent that failed, and there is no other."""
+        failed = self._expectant is not None and self._expectant.agent_failed
+        return failed and not any(agent.live for agent in self._session.agents.all())
 
     def _nobody_ready(self, now: float) -> None:
         expectant, session = self._expectant, self._session
