@@ -23,7 +23,7 @@ FAMILIES: Final = {
     "tokens": ("cordboard.cli.tokens", "tokens of the admin API: create, ls, revoke"),
     "keys": ("cordboard.cli.keys", "keys and secrets of scenarios: put, get, ls, rm"),
     "cartesia": ("cordboard.cli.cartesia", "agents and calls at Cartesia: agents, connect, calls, transcript, …"),
-    "functions": ("cordboard.cli.functions", "functions of the template: list"),
+    "functions": ("cordboard.cli.functions", "functions of the template: list, check, invoke"),
     "conform": ("cordboard.cli.conform", "play an edge's worst days to functions, or to any program: a table"),
     "replay": ("cordboard.cli.replay", "recorded calls asked again of today's functions: what they would command now"),
     "config": ("cordboard.cli.config", "the configuration: check, show"),
