@@ -339,6 +339,10 @@ MALFORMED = [
     b'{"type":"turn_started","turn":1,"role":"robot"}',
     b'{"type":"turn_output_text_delta","turn":1,"role":"assistant"}',
     b'{"type":"turn_ended","turn":1,"role":"user","text":[]}',
+    b'{"type":"turn_started","turn":1e999,"role":"user"}',
+    b'{"type":"zzz","deep":' + b"[" * 40 + b"]" * 40 + b"}",
+    b'{"type":"zzz","deep":' + b"[" * 900 + b"]" * 900 + b"}",
+    b'{"type":"zzz","deep":' + b"[" * 90_000 + b"]" * 90_000 + b"}",
 ]
 
 
@@ -350,6 +354,49 @@ def test_malformed_messages_are_told_and_counted_and_the_call_goes_on(data: byte
     assert isinstance(event, ErrorMessage)
     assert not event.fatal
     assert (agent.malformed, agent.state) == (1, State.LIVE)
+
+
+UNREADABLE_CALLS: dict[str, tuple[bytes, str]] = {
+    "a number beyond JSON": (
+        b'{"type":"client_tool_call","tool_call_id":"t1","tool_name":"x","parameters":{"a":1e999}}',
+        "too large",
+    ),
+    "nested too deeply": (
+        b'{"type":"client_tool_call","tool_call_id":"t1","tool_name":"x","parameters":{"a":'
+        + b"[" * 40
+        + b"]" * 40
+        + b"}}",
+        "nested deeper than 24",
+    ),
+    "too long": (
+        b'{"type":"client_tool_call","tool_call_id":"t1","tool_name":"x","parameters":{"a":"' + b"x" * 65_536 + b'"}}',
+        "more than 65536",
+    ),
+    "no object": (b'{"type":"client_tool_call","tool_call_id":"t1","tool_name":"x","parameters":[1]}', "not an object"),
+    "no name": (b'{"type":"client_tool_call","tool_call_id":"t1","tool_name":""}', "length"),
+}
+
+
+@pytest.mark.parametrize(("data", "problem"), UNREADABLE_CALLS.values(), ids=UNREADABLE_CALLS)
+def test_a_tool_call_that_cannot_be_understood_is_answered_so_that_the_agent_goes_on(data: bytes, problem: str) -> None:
+    agent = live()
+    sent_json(agent)
+    agent.receive_data(frame(data), 101.0)
+    (event,) = drain(agent)
+    assert isinstance(event, ErrorMessage)
+    (answer,) = sent_json(agent)
+    assert (answer["type"], answer["tool_call_id"], answer["is_error"]) == ("client_tool_result", "t1", True)
+    assert answer["error_type"] == "invalid_arguments"
+    assert problem in answer["result"]
+    assert len(json.dumps(dict(event.data))) < 2_000 or problem == "not an object"
+
+
+def test_one_that_expects_no_answer_gets_none() -> None:
+    agent = live()
+    sent_json(agent)
+    data = b'{"type":"client_tool_call","tool_call_id":"t","tool_name":"","expects_response":false}'
+    agent.receive_data(frame(data), 101.0)
+    assert sent_json(agent) == []
 
 
 def test_before_session_ready_audio_and_events_have_no_meaning() -> None:

@@ -99,7 +99,7 @@ MALFORMED: list[tuple[bytes | str, str]] = [
     ('{"type":"timestamps","context_id":"c","word_timestamps":{"words":[1],"start":[0],"end":[1]}}', "not a text"),
     ('{"type":"timestamps","context_id":"c","word_timestamps":{"words":["a"],"start":[-1],"end":[1]}}', "not a number"),
     ('{"type":"timestamps","context_id":"c","word_timestamps":{"words":["a"],"start":[true],"end":[1]}}', "not a"),
-    ('{"type":"timestamps","context_id":"c","word_timestamps":{"words":["a"],"start":[1e999],"end":[1]}}', "not a"),
+    ('{"type":"timestamps","context_id":"c","word_timestamps":{"words":["a"],"start":[1e999],"end":[1]}}', "too large"),
 ]
 
 

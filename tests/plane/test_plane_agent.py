@@ -292,6 +292,33 @@ def test_an_agent_that_floods_messages_is_told_in_part_and_noted_once() -> None:
     assert stage.said("agent.custom")[-1].data["metadata"] == {"n": -1}
 
 
+FLOODS: dict[str, dict[str, Any]] = {
+    "clear": {"event": "clear"},
+    "dtmf": {"event": "dtmf", "dtmf": "9"},
+    "turns that do not end": {"event": "turn_started", "turn_started": {"id": "t", "role": "assistant"}},
+    "events nobody knows": {"event": "brand_new"},
+}
+
+
+@pytest.mark.parametrize("message", FLOODS.values(), ids=FLOODS)
+def test_no_flood_of_an_agent_fills_the_link_to_control(message: dict[str, Any]) -> None:
+    stage = Stage()
+    service = stage.agent(heard_by=stage.leg(dtmf_send=101))
+    stage.drain()
+    name, fields = message["event"], {key: value for key, value in message.items() if key != "event"}
+    before = len(stage.messages)
+    for _ in range(2_000):
+        service.event(name, **fields)
+    service.speak(ulaw(1, 50))
+    service.event("clear")  # what is cleared is dropped, told or not
+    stage.run(0.1)
+    assert 0 < len(stage.messages) - before < 400
+    assert len(stage.notes("messages are dropped")) == 1
+    stage.closed()
+    (entry,) = stage.entries("s/agent", "s/caller")
+    assert entry.cleared > 0
+
+
 def test_an_agent_that_floods_digits_does_not_stop_the_plane() -> None:
     stage = Stage()
     service = stage.agent(heard_by=stage.leg(dtmf_send=101))

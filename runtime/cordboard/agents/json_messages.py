@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import binascii
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 
@@ -16,6 +17,12 @@ from cordboard.agents.events import ErrorMessage, Json, Role
 
 DTMF_DIGITS = frozenset("0123456789*#")
 """What both wires carry (§1.2.3, §2.2); A-D exist on phone legs only."""
+
+MAX_NESTING = 24
+"""Levels of a message: what control and handlers take (32), less what an event wraps around it; our choice."""
+
+MAX_OUTLINE = 256
+"""Characters kept of each text at the top of a message that cannot be taken."""
 
 MAX_ERROR_TEXT = 500
 """Characters kept of a service's error text, so that it fits a log line and an event; our choice."""
@@ -65,7 +72,33 @@ def decode(data: bytes) -> dict[str, Any]:
         raise Malformed(f"message is not JSON: {exc}") from None
     if not isinstance(message, dict):
         raise Malformed(f"message is not a JSON object but {type(message).__name__}")
+    if why := _unfit(message):
+        raise Malformed(f"{str(name_of(message))[:MAX_OUTLINE]}: {why}", outline(message))
     return message
+
+
+def _unfit(message: Json) -> str:
+    """Say why nobody behind us could take the message; empty: everybody can."""
+    level: list[object] = [message]
+    for _ in range(MAX_NESTING + 1):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                below.extend(value.values())
+            elif isinstance(value, list):
+                below.extend(value)
+            elif isinstance(value, float) and not math.isfinite(value):
+                return "a number is too large"
+        if not below:
+            return ""
+        level = below
+    return f"nested deeper than {MAX_NESTING} levels"
+
+
+def outline(message: Json) -> dict[str, Any]:
+    """Return the texts at the top of a message, cut to `MAX_OUTLINE`: enough to say which one it was."""
+    texts = {key: value for key, value in message.items() if isinstance(value, str)}
+    return {key[:MAX_OUTLINE]: value[:MAX_OUTLINE] for key, value in list(texts.items())[:16]}
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -20,6 +20,7 @@ from cordboard.agents import managed_messages as messages
 from cordboard.agents import state
 from cordboard.agents.base import BaseConnection
 from cordboard.agents.events import Unknown
+from cordboard.agents.json_messages import Malformed
 from cordboard.agents.state import InputFormat, NotSupported, State
 
 VERSION: Final = "2026-08-14"
@@ -116,6 +117,14 @@ class ManagedConnection(BaseConnection):
         return message["result"] is result
 
     # Within
+
+    def _receive_text(self, data: bytes, now: float) -> None:
+        try:
+            super()._receive_text(data, now)
+        except Malformed as exc:
+            if (refusal := messages.refusal(exc)) is not None and self.state is State.LIVE:
+                self._send_json(refusal)
+            raise
 
     def _send_digit(self, digit: str) -> None:
         self._send_json({"type": "dtmf_input", "digit": digit})

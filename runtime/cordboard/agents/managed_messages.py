@@ -6,6 +6,7 @@ state, which is `managed.ManagedConnection`'s, and sessions made over REST with 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from cordboard.agents.json_messages import (
     digit_of,
     error_text,
     object_of,
+    outline,
     payload_of,
     role_of,
     string_of,
@@ -45,6 +47,9 @@ MAX_RESULT = 4096
 
 MAX_TOOL_CALL_ID = 256
 """Characters of `tool_call_id` (§2.2)."""
+
+MAX_PARAMETERS = 64 * 1024
+"""Bytes of a tool's parameters: an event with state and objects must fit into one invocation; our choice."""
 
 MAX_ERROR_TYPE = 256
 """UTF-8 bytes of `error_type` (§2.2)."""
@@ -130,6 +135,17 @@ def tool_result(id: str, result: str, is_error: bool, error_type: str | None) ->
     return message if error_type is None else {**message, "error_type": error_type}
 
 
+def refusal(exc: Malformed) -> dict[str, Any] | None:
+    """Return the result for a tool call that cannot be understood, so that its agent does not wait for one."""
+    message = exc.data
+    id = message.get("tool_call_id")
+    if message.get("type") != "client_tool_call" or message.get("expects_response") is False:
+        return None
+    if not isinstance(id, str) or not 1 <= len(id) <= MAX_TOOL_CALL_ID:
+        return None
+    return tool_result(id, str(exc)[:MAX_ERROR_TEXT], True, "invalid_arguments")
+
+
 def error_of(message: Json) -> str:
     """Return an error's code and text, bounded."""
     code = message.get("code")
@@ -166,5 +182,7 @@ def _tool_call(message: dict[str, Any]) -> ToolCall:
     if not 1 <= len(id) <= MAX_TOOL_CALL_ID or not name:
         raise Malformed("client_tool_call: tool_call_id or tool_name has a length that cannot be", message)
     parameters = {} if message.get("parameters") is None else object_of(message, "parameters")
+    if (size := len(json.dumps(parameters))) > MAX_PARAMETERS:
+        raise Malformed(f"client_tool_call: {size} bytes of parameters, more than {MAX_PARAMETERS}", outline(message))
     # A result that nobody expects is ignored by the service, a missing one keeps the agent waiting.
     return ToolCall(id, name, parameters, message.get("expects_response") is not False, message)

@@ -15,6 +15,9 @@ from .spoken import MAX_TEXT
 if TYPE_CHECKING:
     from .agents import Agents
 
+ALWAYS_TOLD = (events.Opened, events.HttpResponse, events.Acked, events.Closed, events.TextDelta)
+"""Come once in a connection, or tell control nothing."""
+
 
 class AgentEvents:
     """Reads an agent's protocol object dry and acts."""
@@ -60,6 +63,10 @@ class AgentEvents:
 
     def _tell(self, agent: Agent, event: Any, at: float, now: float) -> None:
         board = self._board
+        if not isinstance(event, ALWAYS_TOLD) and not self._may_tell(agent, at):
+            if isinstance(event, events.Clear):
+                self._agents.drop_unheard(agent, None)
+            return
         match event:
             case events.Opened():
                 board.done(agent.opening, result={"web_socket_id": event.web_socket_id})
@@ -109,13 +116,16 @@ class AgentEvents:
             case events.Closed():
                 self._closed(agent, event, now)
 
+    def _may_tell(self, agent: Agent, at: float) -> bool:
+        """An agent that sends more than a call can need is heard in part, and that is noted once."""
+        if agent.may_tell(at):
+            return True
+        if agent.untold == 1:
+            problem = {"agent": agent.name, "limit_per_s": MESSAGE_RATE}
+            self._board.note(agent.session, "agent", "the agent floods: messages are dropped", problem, at)
+        return False
+
     def _tell_control(self, agent: Agent, type_: str, data: Mapping[str, Any], at: float, **turn: Any) -> None:
-        """A message for control; an agent that sends more than a call can need is heard in part, and that is noted."""
-        if type_ != "agent.ack" and not agent.may_tell(at):
-            if agent.untold == 1:
-                problem = {"agent": agent.name, "limit_per_s": MESSAGE_RATE}
-                self._board.note(agent.session, "agent", "the agent floods: messages are dropped", problem, at)
-            return
         self._board.send(link.AgentSaid(agent.unit, type_, data, at, **turn))
 
     def _cut(self, agent: Agent, at: float) -> None:

@@ -63,14 +63,17 @@ class Agents:
         if cord is None:
             return
         position = cord.sent
-        dropped = cord.clear(before)
+        cleared_ms = round(self.drop_unheard(agent, before) * 1000 / cord.form.rate)
         leg = self._board.legs.get(cord.sink)
-        cleared_ms = round(dropped * 1000 / cord.form.rate)
         facts: dict[str, Any] = {"by": why, "cleared_ms": cleared_ms, "position": position}
         if leg is not None and leg.last_sent >= 0:
             facts["last_rtp_before_ms"] = round((now - leg.last_sent) * 1000, 2)
         self._board.figure(agent.session, "clears", facts)
         self._board.note(agent.session, "ledger", "clear", {"agent": agent.name, **facts}, now)
+
+    def drop_unheard(self, agent: Agent, before: float | None) -> int:
+        """Drop what an agent said and nobody has heard (up to `before`); return how many samples."""
+        return 0 if agent.cord is None else agent.cord.clear(before)
 
     def drop(self, agent: Agent, now: float) -> None:
         """Its socket is gone; what it said stays queued for its listener."""
