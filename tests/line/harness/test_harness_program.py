@@ -129,6 +129,20 @@ def test_a_hung_program_is_killed_and_started_again(path: Path) -> None:
     assert not any(runs(pid) for pid in pids(path))
 
 
+def test_closing_while_a_hung_program_is_ended_leaves_nothing(path: Path) -> None:
+    async def test() -> None:
+        agent = AgentProgram(path, python=Path(sys.executable), watch=Watch(0.05, 0.2, 1, stop=0.3))
+        await agent.start()
+        os.kill(pids(path)[0], signal.SIGSTOP)
+        while agent.url:  # noqa: ASYNC110 - the test's limit ends this
+            await asyncio.sleep(0.01)
+        await agent.close()  # it was asked to end, and cannot hear it
+
+    run(test())
+    assert len(pids(path)) == 1
+    assert not any(runs(pid) for pid in pids(path))
+
+
 def test_a_program_that_ends_at_once_lets_the_stand_in_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_text("raise SystemExit(3)")
 

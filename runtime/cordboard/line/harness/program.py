@@ -125,6 +125,7 @@ class AgentProgram:
         self.on_news: Callable[[News, str], None] = lambda news, text: None
         """Hears what becomes of the program, with what went wrong or was printed."""
         self._ready = asyncio.Event()
+        self._closing = asyncio.Event()
         self._healthy_at = 0.0
         self.url = ""
         self.starts = 0
@@ -158,18 +159,22 @@ class AgentProgram:
         """End the program and all that it started."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
-            keeper.cancel()
+            self._closing.set()  # not cancelled: one that is ending its program must not be disturbed
             await asyncio.wait({keeper})
 
     async def _keep(self, python: Path) -> None:
         pause = BACKOFF[0]
-        while True:
+        while not self._closing.is_set():
             await self._run_once(python)
             self._ready.set()
+            if self._closing.is_set():
+                return
             if self._healthy_at and asyncio.get_running_loop().time() - self._healthy_at > STABLE:
                 pause = BACKOFF[0]
             log.warning("agent: starts again in %g s", pause)
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._closing.wait()
             pause = min(2 * pause, BACKOFF[1])
 
     async def _run_once(self, python: Path) -> None:
@@ -193,8 +198,9 @@ class AgentProgram:
         reading = asyncio.create_task(self._log_lines(process))
         watching = asyncio.create_task(self._watch(f"http://127.0.0.1:{port}"))
         ending = asyncio.create_task(process.wait())
+        closing = asyncio.create_task(self._closing.wait())
         try:
-            await asyncio.wait({watching, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({watching, ending, closing}, return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
                 log.warning("agent: process %s ended with %s", process.pid, process.returncode)
         finally:
@@ -204,9 +210,10 @@ class AgentProgram:
             ended = f"the process ended with {process.returncode}"
             self.on_news("inactive" if self._healthy_at else "deploy_error", ended)
             ending.cancel()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reading, 1.0)  # a grandchild that escaped may hold the pipe
-            await asyncio.wait({watching, ending, reading})
+            closing.cancel()
+            await asyncio.wait({reading}, timeout=1.0)  # a grandchild that escaped may hold the pipe
+            reading.cancel()
+            await asyncio.wait({watching, ending, closing, reading})
 
     async def _watch(self, url: str) -> None:
         """Look after the program's health; return when it did not become healthy or is no longer."""
@@ -290,6 +297,7 @@ async def _end(process: asyncio.subprocess.Process, patience: float) -> None:
             os.killpg(process.pid, number)
         if process.returncode is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), limit)
+                async with asyncio.timeout(limit):  # wait_for of Python 3.11 may lose a cancellation here
+                    await process.wait()
     if process.stdin is not None:
         process.stdin.close()
