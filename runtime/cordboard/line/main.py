@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from cordboard.line.ears import options as ear_options
-from cordboard.line.harness.call import Harness
 from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
 from cordboard.line.platform import options as platform_options
 from cordboard.line.platform.options import DATA_DIR, OptionInvalid

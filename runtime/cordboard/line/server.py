@@ -20,7 +20,8 @@ from websockets.http11 import Request, Response
 
 from cordboard.line.call import Call, Connection
 from cordboard.line.front import Front
-from cordboard.line.harness.call import Harness, HarnessCall
+from cordboard.line.harness.call import HarnessCall
+from cordboard.line.harness.harness import Harness
 from cordboard.line.platform.agents import Callee
 from cordboard.line.platform.gate import PREFIX, Credentials, Denied, credentials
 from cordboard.line.platform.requests import error_response

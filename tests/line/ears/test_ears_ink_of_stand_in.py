@@ -13,7 +13,7 @@ from cordboard.line.ears.ink import InkEars
 from cordboard.line.ears.ink_turns import InkTurnsEars
 from cordboard.line.ears.sphinx import SphinxEars
 from cordboard.line.ears.turns import energy
-from cordboard.line.harness.call import Harness
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentUrl
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer

@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from cordboard.line.ears.ear import Ears
 from cordboard.line.ears.scripted import ScriptedEars
 from cordboard.line.ears.turns import Turns, energy
-from cordboard.line.harness.call import Harness
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentUrl
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer

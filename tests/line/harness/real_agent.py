@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cordboard.line.ears.scripted import ScriptedEars
-from cordboard.line.harness.call import Harness
 from cordboard.line.harness.environment import REQUIREMENTS, prepare
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentHost, AgentProgram, Watch
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from cordboard.line.harness.call import Harness
+from cordboard.line.harness.harness import Harness
 from cordboard.line.platform.service import Options
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer

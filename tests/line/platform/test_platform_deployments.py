@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cordboard.line.harness.call import Harness
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentProgram
 from cordboard.line.main import add_arguments, main
 from cordboard.line.platform.options import OptionInvalid, open_options

@@ -2,8 +2,7 @@
 
 Follows reference cartesia-protocols §3.3-§3.7. The program learns of the caller's turns from voice activity, of their
 words from an ear, and of its own speech only what was heard. Digits outside a turn make one of their own (§3.7),
-unless `dtmf_turns` is false. Left out: voices that the engine does not have, which
-are noted only.
+unless `dtmf_turns` is false. Left out: voices that the engine does not have, which are noted only.
 """
 
 from __future__ import annotations
@@ -14,33 +13,29 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from cordboard.line import wire
 from cordboard.line.call import Call, Connection
-from cordboard.line.ears.ear import EAR_TIMEOUT, Ear, EarFault, Ears
-from cordboard.line.ears.turns import END_OF_SPEECH_MS, Turns, energy
+from cordboard.line.ears.ear import EAR_TIMEOUT, Ear, EarFault
+from cordboard.line.ears.turns import END_OF_SPEECH_MS
 from cordboard.line.harness import messages
+from cordboard.line.harness.answers import Answers
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.link import AgentLink, open_chat
 from cordboard.line.harness.messages import (
     AgentFault,
     CallRejected,
-    Config,
-    Custom,
     Dtmf,
     EndCall,
-    Failed,
-    Note,
     Output,
-    ResponseEnd,
     Say,
     Transfer,
-    Unknown,
 )
 from cordboard.line.harness.mouth import Action, Mouth
+from cordboard.line.harness.notes import write_note
 from cordboard.line.harness.patience import Patience
-from cordboard.line.harness.program import AgentHost, clean
+from cordboard.line.harness.program import clean
 from cordboard.line.records import CallRecord, Logged
 from cordboard.line.script import Agent
 from cordboard.line.speaker import Speaker
@@ -54,9 +49,6 @@ DIGIT_PAUSE = 2.0
 MAX_FAULTS = 50
 """Messages against the protocol until the program is given up."""
 
-MAX_STALE = 100
-"""Answered events remembered whose late messages are dropped; SDKs before 0.2.19 never say that they are done."""
-
 MAX_REASON = 123
 """Bytes of a close frame's reason (RFC 6455 §5.5)."""
 
@@ -66,27 +58,7 @@ MAX_COMPLAINT = 100
 MAX_NOTED = 65536
 """Bytes of a program's message that are kept; of a longer one, its type and length."""
 
-PREFIX = "ev_"
-"""Of our event ids."""
-
 log = logging.getLogger("cordboard.line")
-
-OPENING = ""
-"""Stands for the events of the SDK's own, which the harness has never seen (§3.4): the opening turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Harness:
-    """What is needed to give a call to an agent program."""
-
-    host: AgentHost
-    """Where the program answers."""
-    ears: Ears | None = None
-    """Who understands the caller; without, turns carry no text."""
-    turns: Turns = energy
-    """Who finds the caller's turns when the ear does not do so itself."""
-    dtmf_turns: bool = True
-    """Whether digits outside a turn make one; false for programs whose run filter names `UserDtmfSent`."""
 
 
 class HarnessCall(Call):
@@ -113,9 +85,7 @@ class HarnessCall(Call):
         self._link: AgentLink | None = None
         self._mouth: Mouth | None = None
         self._ear: Ear | None = None
-        self._count = 0
-        self._open: set[str] = {OPENING}
-        self._stale: dict[str, None] = {}
+        self._answers = Answers()
         self._faults = 0
         self._user_speaks = False
         self._digits: asyncio.TimerHandle | None = None
@@ -227,10 +197,7 @@ class HarnessCall(Call):
         self._patience.stop()
         self._user_speaks = True
         self._record.transcript.user_started()
-        self._stale.update(dict.fromkeys(self._open))
-        self._open.clear()
-        while len(self._stale) > MAX_STALE:
-            del self._stale[next(iter(self._stale))]
+        self._answers.cut()
         self._raise_event(lambda event_id: messages.user_state("speaking", event_id))
         if interrupted:
             self._raise_event(lambda event_id: messages.agent_state("idle", event_id))
@@ -241,9 +208,9 @@ class HarnessCall(Call):
             return
         self._user_speaks = False
         if self._mouth is not None and not self._mouth.ends_are_told:
-            self._stale.pop(OPENING, None)  # an SDK without ids or ends: nothing tells its new text from its old
+            self._answers.hear_opening()
         self._record.transcript.user_ended()
-        self._open.add(self._raise_event(lambda event_id: messages.user_state("idle", event_id)))
+        self._answers.expect(self._raise_event(lambda event_id: messages.user_state("idle", event_id)))
         self._patience.asked()
 
     # The program
@@ -337,16 +304,17 @@ class HarnessCall(Call):
             return
         self._log("in", json.loads(data) if len(data) <= MAX_NOTED else {"type": "too_long", "bytes": len(data)})
         assert self._mouth is not None
-        key = self._key(output)
-        if isinstance(output, ResponseEnd):
+        key = self._answers.key(output.responding_to)
+        if isinstance(output, messages.ResponseEnd):
             self._mouth.ends_are_told = True
-            self._open.discard(key)
-            self._stale.pop(key, None)
+            self._answers.end(key)
             self._mouth.end()  # an old answer's end precedes what is said in a new one (§3.5)
-        elif key in self._stale and getattr(output, "interruptible", True) and isinstance(output, Say | Action):
+        elif (
+            self._answers.too_late(key) and getattr(output, "interruptible", True) and isinstance(output, Say | Action)
+        ):
             self._record.say("agent: %s came too late", type(output).__name__)
         else:
-            self._open.add(key)
+            self._answers.expect(key)
             await self._obey(output, self._mouth)
 
     async def _obey(self, output: Output, mouth: Mouth) -> None:
@@ -355,18 +323,18 @@ class HarnessCall(Call):
                 mouth.say(output.content, interruptible=output.interruptible)
             case Dtmf() | EndCall() | Transfer():
                 mouth.do(output)
-            case Custom():
+            case messages.Custom():
                 await self._send({"event": "custom", "metadata": output.metadata})
-            case Config():
+            case messages.Config():
                 self._note_config(output.changes)
-            case Note():
-                self._note(output)
+            case messages.Note():
+                write_note(self._record.transcript, output)
                 name = output.fields.get("name") or output.fields.get("event")
                 self._record.say("agent: %s %.80r", output.kind, name)
-            case Failed():
+            case messages.Failed():
                 *_, last = output.content.strip().split("\n")
                 raise AgentFault(f"the program failed: {clean(last)[:MAX_COMPLAINT]}")
-            case Unknown():
+            case messages.Unknown():
                 self._record.warn(f"agent: message {output.kind!r} is unknown")
 
     async def _do_action(self, action: Action) -> None:
@@ -380,20 +348,6 @@ class HarnessCall(Call):
                 reason = f"call ended by agent, reason: {action.reason}" if own else "call ended by agent"
                 self._record.end("agent_hangup", action.reason if own else "")
                 await self._socket.close(1000, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
-
-    def _note(self, note: Note) -> None:
-        """Put what the program tells of itself into the transcript."""
-        fields = note.fields
-        match note.kind:
-            case "tool_call":
-                id = fields.get("id")
-                told = id if isinstance(id, str) else None
-                self._record.transcript.tool(fields["name"], fields.get("arguments"), fields.get("result"), told)
-            case "log_event":
-                metadata = fields.get("metadata")
-                self._record.transcript.log_event(fields["event"], metadata if isinstance(metadata, dict) else None)
-            case "log_metric":
-                self._record.transcript.log_metric(fields["name"], fields.get("value"))
 
     def _note_config(self, changes: Mapping[str, Any]) -> None:
         if changes:
@@ -429,16 +383,9 @@ class HarnessCall(Call):
 
     # Sending
 
-    def _key(self, output: Output) -> str:
-        """Return our event which is answered; `OPENING` for any other."""
-        number = (output.responding_to or "").removeprefix(PREFIX)
-        ours = number.isascii() and number.isdigit() and len(number) < 10 and 0 < int(number) <= self._count
-        return f"{PREFIX}{int(number)}" if ours else OPENING
-
     def _raise_event(self, make: Callable[[str], messages.Message]) -> str:
         """Send an event with an id of its own, which is returned."""
-        self._count += 1
-        event_id = f"{PREFIX}{self._count}"
+        event_id = self._answers.next_id()
         self._pass_on(make(event_id))
         return event_id
 

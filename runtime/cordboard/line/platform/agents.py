@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from cordboard.line.harness.call import Harness
+from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentUrl
 from cordboard.line.platform.deployments import Deployments
 from cordboard.line.platform.store import MAX_AGENTS, Store, StoreFull

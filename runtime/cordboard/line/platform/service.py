@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cordboard.line.harness.call import Harness
+from cordboard.line.harness.harness import Harness
 from cordboard.line.platform.agents import Agents
 from cordboard.line.platform.calls import Calls
 from cordboard.line.platform.deployments import Deployments
