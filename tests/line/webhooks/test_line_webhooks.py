@@ -126,8 +126,8 @@ def test_a_calls_events_arrive_in_order_with_the_secret() -> None:
     assert len({event["webhook_id"] for event in there.came}) == 1
 
 
-@pytest.mark.parametrize("status", [500, 503, 401, 302, 429])
-def test_whatever_is_no_2xx_is_tried_again_with_the_same_body(status: int) -> None:
+@pytest.mark.parametrize("status", [500, 503, 401, 404, 408, 409, 425, 302, 429])
+def test_what_time_may_mend_is_tried_again_with_the_same_body(status: int) -> None:
     refused: list[dict[str, Any]] = []
 
     def answer(event: dict[str, Any]) -> int:
@@ -141,6 +141,59 @@ def test_whatever_is_no_2xx_is_tried_again_with_the_same_body(status: int) -> No
     assert len(there.came) == len(STORY) + 4
     turns = [event for event in there.came if event["type"] == "call_turn"]
     assert turns[0] == turns[1] == turns[2]
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 415, 422])
+def test_what_is_refused_for_good_is_given_up_and_the_calls_next_event_follows(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> Receiver:
+        def answer(event: dict[str, Any]) -> int:
+            return status if event["type"] == "call_completed" else 204
+
+        box = Outbox(None)
+        async with receiver(answer) as there, sending(there.url, box) as webhooks:
+            tell_all(webhooks)
+            await emptied(box)
+        return there
+
+    with caplog.at_level(logging.ERROR, "cordboard.line.webhooks"):
+        there = asyncio.run(story())
+    assert there.types() == [type_ for type_ in STORY if type_ != "call_completed"]
+    assert [event["type"] for event in there.came] == STORY
+    assert caplog.messages == [
+        f"webhook call_completed of call ac_1 is given up: the receiver refuses it with status {status}"
+    ]
+
+
+def contents(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
+def test_a_redacted_calls_events_leave_the_file_and_are_not_sent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also the one that is on its way, and those that were sent before and stand in the file's log."""
+
+    def answer(event: dict[str, Any]) -> int | None:
+        return None if event["type"] == "call_completed" else 204
+
+    async def story() -> Receiver:
+        box = Outbox(tmp_path / outbox.FILE)
+        async with receiver(answer) as there, sending(there.url, box) as webhooks:
+            tell_all(webhooks)
+            tell_all(webhooks, 2)
+            await there.until(lambda: "call_completed" in [event["type"] for event in there.came])
+            webhooks.forget("ac_1")
+            await there.until(lambda: len(there.came) >= 8)
+            assert b"ac_1" not in contents(tmp_path)
+            assert [waiting.call_id for waiting in box.first_of_calls((), 9)] == ["ac_2"]
+        return there
+
+    with caplog.at_level(logging.INFO, "cordboard.line.webhooks"):
+        there = asyncio.run(story())
+    assert [event["type"] for event in there.came if event["call_id"] == "ac_1"] == STORY[:4]
+    assert "2 webhooks of call ac_1 are dropped: it is redacted" in caplog.messages
 
 
 def test_a_receiver_that_does_not_answer_is_left_and_tried_again() -> None:

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from cordboard.line.platform.options import DATA_DIR
-from cordboard.line.webhooks.outbox import Outbox
+from cordboard.line.webhooks.outbox import FILE, Outbox
 from cordboard.line.webhooks.sender import Webhooks, WebhookTargetInvalid
 
 MAX_SECRET: Final = 8_192
 """Characters of a secret: as many as a header line may have at common servers."""
-
-FILE: Final = "webhooks.sqlite"
-"""The outbox's name in `--data-dir`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

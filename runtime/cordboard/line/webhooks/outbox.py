@@ -14,11 +14,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
+FILE: Final = "webhooks.sqlite"
+"""The outbox's name in `--data-dir`."""
+
 MAX_EVENTS: Final = 10_000
 """Events that wait: some hundred calls; a receiver that is away for longer has lost the newest, and the log says so."""
 
 MAX_BODY: Final = 1024 * 1024
-"""Bytes of one event: a transcript of several hours, twice (`body` repeats it)."""
+"""Bytes of one event, some times what `bounds` lets through: hostile input alone is larger."""
 
 _MIGRATIONS: Final = (
     (
@@ -128,6 +131,12 @@ class Outbox:
     def drop(self, waiting: Waiting) -> None:
         """Forget an event: it was taken, or is given up."""
         self._connection.execute("DELETE FROM event WHERE id = ?", (waiting.id,))
+
+    def forget(self, call_id: str) -> int:
+        """Forget a call's events, and what the file's log says of them; how many there were."""
+        count = self._connection.execute("DELETE FROM event WHERE call_id = ?", (call_id,)).rowcount
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # also of those that were sent before
+        return count
 
     def postpone(self, waiting: Waiting, next_at: float) -> None:
         """Count an attempt that failed; the next is not before `next_at`."""

@@ -1,26 +1,27 @@
 """Delivers webhooks: POST with `x-webhook-secret`, at least once, in the order of each call, from the outbox.
 
 Cartesia documents neither time-out nor retries (reference cartesia-protocols §4.7); ours are the constants below. Any
-answer but 2xx is a failed attempt. Leaves out signatures (the service has none) and redirects.
+answer but 2xx is a failed attempt; a 4xx that time does not mend ends the event, and the call's next one follows.
+Leaves out signatures (the service has none) and redirects.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import random
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 
 from cordboard.line.webhooks import envelope
+from cordboard.line.webhooks.bounds import TRUNCATED, bounded
 from cordboard.line.webhooks.outbox import Outbox, OutboxFull, Waiting
 
 TIMEOUT: Final = 5.0
@@ -32,7 +33,19 @@ MAX_AT_ONCE: Final = 8
 SECRET_HEADER: Final = "x-webhook-secret"  # noqa: S105 (a name)
 """Header that carries the secret, in clear (§4.7)."""
 
+PASSING: Final = frozenset({401, 404, 408, 409, 425, 429})
+"""4xx that a receiver being set up, started or overloaded answers, tried again; any other refuses the event itself."""
+
 log = logging.getLogger("cordboard.line.webhooks")
+
+
+class _Problem(NamedTuple):
+    """Why a delivery was not taken."""
+
+    text: str
+    """What went wrong."""
+    final: bool = False
+    """The receiver refuses the event: it is not sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +132,21 @@ class Webhooks:
         summary = call.get("summary") or envelope.summary_of(call.get("transcript") or ())
         self._tell(envelope.post_call_analysis(call["id"], call["agent_id"], summary, self.webhook_id, self._now()))
 
+    def forget(self, call_id: str) -> None:
+        """Drop what waits of a call that is redacted, also what is being sent. Raises sqlite3.Error."""
+        sending = self._sending.get(call_id)
+        if sending is not None:
+            sending.cancel()
+        if count := self._outbox.forget(call_id):
+            log.info("%d webhooks of call %s are dropped: it is redacted", count, call_id)
+
     def _now(self) -> str:
         return envelope.rfc3339(int(self._clock() * 1_000_000) * 1000)
 
     def _tell(self, event: Mapping[str, Any]) -> None:
-        body = json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        told, body = bounded(event)
+        if cuts := told.get(TRUNCATED):
+            log.warning("webhook %s of call %s is cut: %s", event["type"], event["call_id"], ", ".join(cuts))
         try:
             self._outbox.add(event["call_id"], event["type"], body, self._clock())
         except (OutboxFull, sqlite3.Error) as error:
@@ -176,34 +199,42 @@ class Webhooks:
             del self._sending[waiting.call_id]
             self._added.set()
 
-    def _judge(self, waiting: Waiting, problem: str | None) -> None:
+    def _judge(self, waiting: Waiting, problem: _Problem | None) -> None:
         now = self._clock()
         attempts = waiting.attempts + 1
         if problem is None:
             self._outbox.drop(waiting)
+        elif problem.final:
+            self._outbox.drop(waiting)
+            log.error("webhook %s of call %s is given up: %s", waiting.type, waiting.call_id, problem.text)
         elif now - waiting.created_at >= self._retry.age:
             self._outbox.drop(waiting)
             log.error(
                 "webhook %s of call %s is given up after %d attempts in %.0f s: %s",
-                waiting.type, waiting.call_id, attempts, now - waiting.created_at, problem,
+                waiting.type, waiting.call_id, attempts, now - waiting.created_at, problem.text,
             )  # fmt: skip
         else:
             delay = self._retry.delay(attempts, self._rng)
             self._outbox.postpone(waiting, now + delay)
             log.warning(
                 "webhook %s of call %s, attempt %d: %s; again in %.1f s",
-                waiting.type, waiting.call_id, attempts, problem, delay,
+                waiting.type, waiting.call_id, attempts, problem.text, delay,
             )  # fmt: skip
 
-    async def _post(self, client: httpx.AsyncClient, body: bytes) -> str | None:
-        """What is wrong with the delivery; None: it was taken."""
+    async def _post(self, client: httpx.AsyncClient, body: bytes) -> _Problem | None:
+        """What is wrong with the delivery; None: it was taken. The answer's body is nobody's."""
         try:
             async with asyncio.timeout(self._timeout), client.stream("POST", self._url, content=body) as response:
-                return None if response.is_success else f"status {response.status_code}"  # its body is nobody's
+                if response.is_success:
+                    return None
+                status = response.status_code
+                if response.is_client_error and status not in PASSING:
+                    return _Problem(f"the receiver refuses it with status {status}", final=True)
+                return _Problem(f"status {status}")
         except TimeoutError:
-            return f"no answer within {self._timeout:g} s"
+            return _Problem(f"no answer within {self._timeout:g} s")
         except httpx.HTTPError as error:
-            return f"{type(error).__name__}: {error}"
+            return _Problem(f"{type(error).__name__}: {error}")
 
 
 def _check_url(url: str) -> str:
