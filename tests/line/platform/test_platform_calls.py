@@ -12,12 +12,15 @@ import pytest
 from cordboard.line.platform.store import FILE, Store, StoreUnusable
 from cordboard.line.platform.values import CallRow, DeploymentRow, call_object, telephony
 from cordboard.line.transcript import Entry
+from cordboard.line.webhooks.outbox import FILE as OUTBOX
+from cordboard.line.webhooks.outbox import Outbox
+from cordboard.line.webhooks.sender import Webhooks
 from cordboard.media.analysis import dominant_tone
 from cordboard.media.wav import read_wav
 
 from ..harness.fake_agent import harnessing
 from ..line_peer import LOUD, SILENCE, calling
-from .platform_peer import Stage, play
+from .platform_peer import Stage, play, stage
 
 EXAMPLE = Path(__file__).parent / "call_completed.json"
 
@@ -221,8 +224,8 @@ def test_an_interrupted_turn_holds_what_was_spoken_and_the_recording_ends_with_i
 
 
 def stored(folder: Path) -> bytes:
-    """All of the database, its log included."""
-    return b"".join(file.read_bytes() for file in folder.glob(f"{FILE}*"))
+    """All of the databases, their logs included."""
+    return b"".join(file.read_bytes() for file in folder.glob("*.sqlite*"))
 
 
 def test_a_redacted_call_keeps_id_times_and_end_reason(tmp_path: Path) -> None:
@@ -243,6 +246,32 @@ def test_a_redacted_call_keeps_id_times_and_end_reason(tmp_path: Path) -> None:
         assert not any(word in stored(tmp_path) for word in (b"Hello", b"order"))  # while the program runs
 
     play(test, folder=tmp_path)
+
+
+@pytest.mark.parametrize("same_life", [True, False])
+def test_a_redacted_calls_webhooks_that_wait_are_gone(same_life: bool, tmp_path: Path) -> None:
+    """With a receiver that is away, and in a later life of the stand-in that has none."""
+
+    async def story() -> None:
+        webhooks = Webhooks("http://127.0.0.1:9/", "secret", Outbox(tmp_path / OUTBOX))
+        await webhooks.start()
+        try:
+            async with stage(folder=tmp_path, webhooks=webhooks) as ready:
+                (id,) = await talk(ready)
+                path = f"/agents/calls/{id}"
+                assert b"Hello" in stored(tmp_path)
+                if same_life:
+                    await ready.json("DELETE", path)
+                    assert b"Hello" not in stored(tmp_path)
+        finally:
+            await webhooks.close()
+        async with stage(folder=tmp_path) as ready:
+            if not same_life:
+                assert b"Hello" in stored(tmp_path)
+                await ready.json("DELETE", path)
+            assert b"Hello" not in stored(tmp_path)
+
+    asyncio.run(story())
 
 
 def test_a_live_call_is_not_redacted() -> None:

@@ -6,6 +6,7 @@ Follows reference cartesia-protocols §4.5 and §4.7. Leaves out a longest call,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
@@ -21,6 +22,7 @@ from cordboard.line.platform.worker import Worker
 from cordboard.line.recording import Recording
 from cordboard.line.records import CallRecord
 from cordboard.line.transcript import Entry
+from cordboard.line.webhooks.outbox import Outbox
 from cordboard.line.webhooks.sender import Webhooks
 
 MAX_METADATA: Final = 65_536
@@ -44,15 +46,18 @@ class Calls:
         *,
         recordings: Path | None = None,
         webhooks: Webhooks | None = None,
+        outbox: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`recordings` is their folder; without one nothing is recorded. `clock`: wall clock."""
+        """`recordings` is their folder; without one nothing is recorded. `outbox`: where webhooks of an earlier life
+        may wait while there is no receiver. `clock`: wall clock."""
         self._worker = worker
         self._store = store
         self._agents = agents
         self._deployments = deployments
         self._recordings = recordings
         self._webhooks = webhooks
+        self._outbox = outbox
         self._clock = clock
         self._live: dict[str, tuple[CallRecord, CallRow]] = {}
         self._created: dict[str, tuple[CallRow, asyncio.TimerHandle]] = {}
@@ -238,7 +243,12 @@ class Calls:
         return True
 
     async def redact(self, call_id: str) -> None:
-        """Forget what was said in a call that is over: transcript, log, metadata, recording."""
+        """Forget what was said in a call that is over: transcript, log, metadata, recording, webhooks that wait.
+
+        Raises OutboxUnusable, sqlite3.Error, OSError: then the call is not redacted.
+        """
+        if self._webhooks is not None:
+            self._webhooks.forget(call_id)
         await self._worker.run(self._redact, call_id)
 
     async def sweep(self, seconds: float) -> int:
@@ -249,6 +259,9 @@ class Calls:
         return len(expired)
 
     def _redact(self, call_id: str) -> None:
+        if self._webhooks is None and self._outbox is not None and self._outbox.exists():
+            with contextlib.closing(Outbox(self._outbox)) as outbox:
+                outbox.forget(call_id)
         self._unlink(call_id)
         self._store.redact(call_id, self._clock())
 

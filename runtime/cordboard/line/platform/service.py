@@ -20,6 +20,8 @@ from cordboard.line.platform.knowledge import Knowledge
 from cordboard.line.platform.store import FILE
 from cordboard.line.platform.worker import Worker
 from cordboard.line.script import Agent
+from cordboard.line.webhooks.outbox import FILE as OUTBOX
+from cordboard.line.webhooks.outbox import OutboxUnusable
 from cordboard.line.webhooks.sender import Webhooks
 
 SWEEP_INTERVAL: Final = 3600.0
@@ -87,7 +89,8 @@ class Platform:
             webhook_id = None if webhooks is None else webhooks.webhook_id
             agents = Agents(worker, store, deployments, script, harnesses, webhook_id=webhook_id)
             recordings = None if folder is None else folder / "recordings"
-            calls = Calls(worker, store, agents, deployments, recordings=recordings, webhooks=webhooks)
+            outbox = None if folder is None else folder / OUTBOX
+            calls = Calls(worker, store, agents, deployments, recordings=recordings, webhooks=webhooks, outbox=outbox)
             await agents.load()
             await calls.load()
         except BaseException:
@@ -112,6 +115,6 @@ class Platform:
             try:
                 if count := await self.calls.sweep(retain):
                     log.info("retention: %d calls are redacted", count)
-            except (sqlite3.Error, OSError) as exc:
+            except (sqlite3.Error, OSError, OutboxUnusable) as exc:
                 log.error("retention: %s: %s", type(exc).__name__, exc)
             await asyncio.sleep(SWEEP_INTERVAL)
