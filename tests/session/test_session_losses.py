@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from cordboard.contract import link
 from cordboard.session import effects as out
 from cordboard.session.engine import ControlEngine
@@ -193,12 +195,34 @@ def test_a_silent_peer_that_leaves_our_question_unanswered_is_hung_up_in_eight_s
     assert (bench.record.cause, bench.record.fault) == ("media.lost", "trunk")
 
 
-def test_an_agent_does_not_wait_for_a_tool_that_failed() -> None:
-    bench = talking(agent_tool_call=lambda made: made.fail("ValueError"))
+FAILURES = {"ValueError": ("tool_failed", "the tool failed"), "timeout": ("timeout", "the tool took too long")}
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+def test_an_agent_does_not_wait_for_a_client_tool_that_failed(kind: str) -> None:
+    bench = talking(agent_tool_call=lambda made: made.fail(kind))
     call = {"id": "tc_1", "name": "find_table", "parameters": {}, "expects_response": True}
     bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.tool_call", call, bench.now))
-    sent = bench.plane.all(link.AgentToolResult)
-    assert [(each.id, each.is_error, each.error_type) for each in sent] == [("tc_1", True, "tool_failed")]
+    (sent,) = bench.plane.all(link.AgentToolResult)
+    assert (sent.id, sent.is_error, sent.error_type, sent.result) == ("tc_1", True, *FAILURES[kind])
+
+
+@pytest.mark.parametrize("kind", FAILURES)
+@pytest.mark.parametrize("id_", ["c1", 7, None, "x" * 300])
+def test_an_agent_does_not_wait_for_a_tool_that_it_called_by_a_custom_message(kind: str, id_: object) -> None:
+    bench = talking(agent_custom=lambda made: made.fail(kind))
+    metadata = {"tool": "find_table", "arguments": {}, "id": id_}
+    bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.custom", {"metadata": metadata}, bench.now))
+    (sent,) = bench.plane.all(link.AgentSend)
+    error_type, text = FAILURES[kind]
+    told = {"id": id_} if id_ in ("c1", 7) else {}
+    assert sent.metadata == {"tool": "find_table", "error": text, "error_type": error_type, **told}
+
+
+def test_a_custom_message_that_calls_no_tool_is_not_answered_when_its_handler_fails() -> None:
+    bench = talking(agent_custom=lambda made: made.fail("ValueError"))
+    bench.plane.tell(link.AgentSaid(f"{bench.sid}/agent", "agent.custom", {"metadata": {"a": 1}}, bench.now))
+    assert bench.plane.all(link.AgentSend) == []
 
 
 def test_what_a_private_agent_says_reaches_its_handler_and_not_the_timeline() -> None:

@@ -524,3 +524,10 @@ class ControlUrlMint:
 @dataclass(frozen=True, slots=True)
 class NotYet:
     """A word that is reserved and not built: the edge answers `not_supported`."""
+
+
+def is_tool_call_id(value: object) -> bool:
+    """Whether a `custom` message's `id` may be returned with its result: a text like a client tool's, or a number."""
+    if isinstance(value, str):
+        return len(value) <= MAX_TOOL_CALL_ID
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from cordboard.contract import commands
 from cordboard.contract import events as wire
 from cordboard.contract.codec import JSON, check_json
-from cordboard.contract.commands import MAX_TOOL_CALL_ID, MAX_TOOL_RESULT
+from cordboard.contract.commands import MAX_TOOL_CALL_ID, MAX_TOOL_RESULT, is_tool_call_id
 from cordboard.contract.records import EventRoute, ToolDescription
 
 from .errors import BadRequest, ToolError
@@ -137,7 +137,7 @@ class _Answers:
         metadata = event.data["metadata"]
         id_, arguments = metadata.get("id"), metadata.get("arguments")
         result: _Result
-        if id_ is not None and not _is_id(id_):
+        if id_ is not None and not is_tool_call_id(id_):
             result = _error(
                 "invalid_arguments", f"id: write a text of at most {MAX_TOOL_CALL_ID} characters or a number"
             )
@@ -180,12 +180,6 @@ class _Answers:
 
 def _turn() -> Turn:
     return Turn.require("a tool's result")
-
-
-def _is_id(value: object) -> bool:
-    if isinstance(value, str):
-        return len(value) <= MAX_TOOL_CALL_ID
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
 def _error(type_: ErrorType, text: str, tool: Tool | None = None) -> _Result:

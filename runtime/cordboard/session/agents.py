@@ -1,14 +1,22 @@
 """A session's agents: opened, started, spoken with, and closed exactly once."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cordboard.agents.access_token import MAX_ANSWER, TokenRefused, token_of, token_request
 from cordboard.agents.connection import SPOKEN_VERSIONS, UnknownVersion
 from cordboard.agents.line import VERSION as LINE
 from cordboard.agents.websocket import BadAddress
 from cordboard.contract import link
-from cordboard.contract.commands import AgentCreate, AgentCustom, AgentStart, AgentToolResult, Digits, SecretReference
-from cordboard.contract.events import EVENTS, AgentEvent, Event, MediaChange, WebSocketClose
+from cordboard.contract.commands import (
+    AgentCreate,
+    AgentCustom,
+    AgentStart,
+    AgentToolResult,
+    Digits,
+    SecretReference,
+    is_tool_call_id,
+)
+from cordboard.contract.events import EVENTS, AgentEvent, Event, MediaChange, WebSocketClose, tool_called
 from cordboard.contract.transcript import WORDS
 
 from . import causes
@@ -180,14 +188,21 @@ class Agents:
                 )
             )
 
-    def tool_failed(self, event: Event, now: float) -> None:
-        """The handler of a client tool failed: the agent must not wait for its result."""
+    def tool_failed(self, event: Event, kind: str, now: float) -> None:
+        """The handler that an agent called as a tool gave no answer: the agent must not wait for one."""
         agent = self.get(event.target or "")
-        call = event.data.get("data", {})
-        if agent is not None and isinstance(call.get("id"), str) and call.get("expects_response", True):
-            self._session.send_plane(
-                link.AgentToolResult(agent.unit, call["id"], "the tool failed", is_error=True, error_type="tool_failed")
-            )
+        name, call = tool_called(event.type, event.data), event.data.get("data", {})
+        if agent is None or name is None:
+            return
+        error_type = "timeout" if kind == "timeout" else "tool_failed"
+        text = "the tool took too long" if kind == "timeout" else "the tool failed"
+        if event.type == "agent.tool_call" and isinstance(call.get("id"), str) and call.get("expects_response", True):
+            self._session.send_plane(link.AgentToolResult(agent.unit, call["id"], text, True, error_type))
+        elif event.type == "agent.custom":
+            answer: dict[str, Any] = {"tool": name[:64], "error": text, "error_type": error_type}
+            if is_tool_call_id(id_ := call["metadata"].get("id")):
+                answer["id"] = id_
+            self._session.send_plane(link.AgentSend(agent.unit, answer))
 
     def digits(self, step: Step, args: Digits, now: float) -> None:
         """dtmf to the agent."""

@@ -347,8 +347,7 @@ class Turns:
             bad = {"bad_request": 400, "not_found": 404}.get(kind, 500)
             text = message if bad == 400 else "the handler failed"
             session.problem(turn.posted.request, bad, kind if bad != 500 else "handler_failed", text, now)
-        if turn.event.type == "agent.tool_call":
-            session.agents.tool_failed(turn.event, now)
+        session.agents.tool_failed(turn.event, kind, now)
         self._finish(turn, now, resume=False)
 
     def _finish(self, turn: Turn, now: float, *, resume: bool = True) -> None:
