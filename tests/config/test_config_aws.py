@@ -67,6 +67,12 @@ def test_a_place_for_recordings(tmp_path: Path, written: str, sink: S3Sink, told
     assert (found, str(found)) == (sink, told)
 
 
+def test_control_never_waits_for_aws_in_a_handler(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, '[functions]\nhost = "in_process"\n[storage]\nbackend = "aws"')
+    assert (refused.value.key, refused.value.line) == ("functions.host", 2)
+
+
 def test_recordings_that_are_not_kept_have_no_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         read(tmp_path, '[recording]\nsink = "s3://acme"\n[retention]\nrecordings = "0"')

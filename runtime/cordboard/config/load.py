@@ -325,6 +325,8 @@ class _Reader:
             more = f"{config.functions.spare} are more than functions.max_workers, {config.functions.max_workers}"
             raise self._error("functions.spare", more, "keep fewer spare workers, or allow more workers")
         self._check_retention(config.retention)
+        if config.functions.host == "in_process" and config.storage.backend == "aws":
+            raise self._error("functions.host", "'in_process' would stop all calls for AWS", "use workers or lambda")
         if config.recording.sink is not None and config.retention.recordings == 0:
             raise self._error("recording.sink", "recordings are not kept, says retention.recordings", "leave one out")
         if config.speech.engine == "sonic":

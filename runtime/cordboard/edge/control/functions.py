@@ -65,9 +65,9 @@ def with_timeout(release: Release, seconds: float) -> Release:
 
 
 def _open(config: Config, data: DataDir, stack: ExitStack) -> FunctionHost:
-    addresses = store_addresses(config, data)
     if config.functions.host == "lambda":
         return _lambda_host(config.functions.aws_lambda)
+    addresses = store_addresses(config, data)
     if config.functions.host == "in_process":
         from cordboard.hosts.in_process import InProcessHost
         from cordboard.scenario import Stores
