@@ -120,3 +120,38 @@ def test_sessions_run_side_by_side(edge: Edge) -> None:
     for number in numbers:
         edge.dialed(number).hangup()
     assert [session.cause for session in sessions] == ["callee.hangup"] * 5
+
+
+@pytest.mark.parametrize("after", [0.0, 0.003, 0.011, 1.0, 30.01])
+@pytest.mark.parametrize("what", ["refuse", "answer and hang up", "the agent is lost", "the operator ends it"])
+def test_whatever_happens_at_any_moment_it_ends_once_and_leaves_nothing(edge: Edge, what: str, after: float) -> None:
+    session = edge.simulation.edge.sessions[edge.simulation.edge.start_session("reminder", {"to": CALLEE})]
+    edge.advance(after)
+    callee = next((phone for phone in edge.simulation.exchange.phones if phone.state == "ringing"), None)
+    agent = next((agent for agent in edge.simulation.service.agents if agent.connected), None)
+    if what == "the operator ends it":
+        control = edge.simulation.edge.control
+        assert control is not None
+        if not session.ended:
+            control.operate(lambda operations: operations.end(session.id), edge.simulation.world.now)
+    elif what == "the agent is lost" and agent is not None:
+        agent.drop(1006, "")
+    elif what == "refuse" and callee is not None:
+        callee.refuse(486)
+    elif callee is not None:
+        callee.answer()
+        callee.hangup()
+    edge.advance(35)
+    assert len(session.ended) == 1, "the end of the test looks for what is left"
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_control_that_dies_leaves_nobody_on_a_dead_line(edge: Edge, answered: bool) -> None:
+    session = remind(edge)
+    callee = edge.dialed(CALLEE)
+    if answered:
+        callee.answer()
+    edge.simulation.edge.restart_control()
+    edge.advance(20)
+    assert (callee.state, session.cause) == ("ended", "control.lost")
+    assert len(edge.simulation.edge.sessions[session.id].ended) == 1
