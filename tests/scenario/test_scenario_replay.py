@@ -87,3 +87,24 @@ def test_every_replay_comes_out_the_same(operations: list[str], rng: Any) -> Non
     assert commands == [f"t{n}" for n, operation in numbered if operation in ("command", "await_command")]
     assert lines == [f"line {n}" for n, operation in numbered if operation == "log"]
     assert effects == [n for n, operation in numbered if operation == "once"]
+
+
+def test_a_round_that_fails_says_what_it_has_read_unless_that_is_too_much() -> None:
+    async def failing(size: int) -> Answer:
+        scenario: Scenario[None] = Scenario("s")
+
+        @scenario.on(AppEvents.Timer)
+        async def handler(session: Session[None], event: events.Timer) -> None:
+            for number in range(5):
+                await session.once(f"k{number}", lambda: asyncio.sleep(0, "x" * size))
+            VoxEngine.set_timeout("never", seconds=1)
+            raise LookupError
+
+        answer = await scenario.run(
+            payload(invocation("timer", "t", {"timer": "t"})), stores=Stores(MemoryStorage(lambda: 0))
+        )
+        return decode(Answer, answer)
+
+    few, much = asyncio.run(failing(10)), asyncio.run(failing(15_000))
+    assert (few.status, few.commands, [entry.type for entry in few.journal]) == ("failed", (), ["once"] * 5)
+    assert (much.status, much.journal) == ("failed", ())

@@ -236,7 +236,8 @@ class Answer:
     commands: tuple[Command, ...] = ()
     """Commands of this round that the journal did not hold yet, in order."""
     journal: tuple[JournalEntry, ...] = ()
-    """Reads taken in this round, results included; the edge returns them in later rounds."""
+    """Reads taken in this round, results included; the edge returns them in later rounds, those of a failed round in
+    none: they stand in the call's journal alone."""
     state: StateChange | None = None
     """Only with done, and only if it changed."""
     reply: Reply | None = None

@@ -151,9 +151,9 @@ def _answer(turn: Turn, session: Session[Any], before: dict[str, Any]) -> Answer
     assert outcome is not None
     logs = turn.log.lines()
     if outcome.nondeterminism:
-        return _failed(invocation, "nondeterminism", outcome.nondeterminism, turn.log)
+        return _failed(invocation, "nondeterminism", outcome.nondeterminism, turn)
     if outcome.error is not None:
-        return _raised(invocation, outcome.error, turn.log)
+        return _raised(invocation, outcome.error, turn)
     common: dict[str, Any] = {
         "event_id": invocation.event.id, "round": invocation.round, "attempt": invocation.attempt,
         "commands": tuple(turn.commands), "journal": tuple(turn.reads), "logs": logs,
@@ -168,7 +168,7 @@ def _answer(turn: Turn, session: Session[Any], before: dict[str, Any]) -> Answer
         if (size := size_of(encode(answer))) > MAX_ANSWER:
             raise LimitExceeded(f"the answer has {size} bytes; the limit is {MAX_ANSWER}")
     except (LimitExceeded, TypeError, ValueError) as error:
-        return _raised(invocation, error, turn.log)
+        return _raised(invocation, error, turn)
     return answer
 
 
@@ -185,11 +185,11 @@ def _state(invocation: Invocation, session: Session[Any], before: dict[str, Any]
     return None if after == before else StateChange(invocation.state.version, after)
 
 
-def _raised(invocation: Invocation, error: BaseException, log: TurnLog) -> Answer:
+def _raised(invocation: Invocation, error: BaseException, turn: Turn) -> Answer:
     kind = "bad_request" if isinstance(error, BadRequest) else type(error).__name__
     # the runner's own frames tell the reader nothing
     lines = traceback.format_exception(error)
-    return _failed(invocation, kind, _text(error), log, "".join(lines))
+    return _failed(invocation, kind, _text(error), turn, "".join(lines))
 
 
 def _text(error: BaseException) -> str:
@@ -199,12 +199,17 @@ def _text(error: BaseException) -> str:
         return "its text could not be made"
 
 
-def _failed(invocation: Invocation, kind: str, message: str, log: TurnLog | None = None, trace: str = "") -> Answer:
-    return Answer(
+def _failed(invocation: Invocation, kind: str, message: str, turn: Turn | None = None, trace: str = "") -> Answer:
+    """Its reads say what the handler knew when it failed; they are left out where there are too many."""
+    answer = Answer(
         invocation.event.id, invocation.round, invocation.attempt, "failed",
         error=AnswerError(kind, redact(message)[:MAX_MESSAGE], redact(trace)[-MAX_TRACEBACK:]),
-        logs=() if log is None else log.lines(),
+        logs=() if turn is None else turn.log.lines(),
     )  # fmt: skip
+    if turn is None or not turn.reads:
+        return answer
+    whole = dataclasses.replace(answer, journal=tuple(turn.reads))
+    return whole if size_of(encode(whole)) <= MAX_ANSWER else answer
 
 
 def read_invocation(payload: Mapping[str, Any]) -> Invocation:

@@ -16,6 +16,10 @@ MAX_ENTRIES = 20_000
 MIN_DIGITS = 4
 """Digits below which a secret gather's are not masked where others write them: a PIN has four."""
 
+MIN_JOURNAL_DIGITS = 3
+"""The same in a journal, where a handler's state stands: a card's code has three. Fewer hide nothing, and would mask
+every counter."""
+
 MIN_SECRET = 6
 """Characters below which a text is not masked: it would mask ordinary words, and hides little."""
 
@@ -54,7 +58,7 @@ class Redactor:
 
     def add_digits(self, digits: str) -> None:
         """Digits that must not be written where they stand by themselves, not as a part of a longer number."""
-        if digits:
+        if len(digits) >= MIN_JOURNAL_DIGITS:
             self._all_digits = _alternative(self._all_digits, digits)
         if len(digits) >= MIN_DIGITS:
             self._digits = _alternative(self._digits, digits)
@@ -65,8 +69,7 @@ class Redactor:
         return self._all_digits is not None
 
     def whole(self, value: Any) -> Any:
-        """A JSON value without secrets, nothing cut off: for the journal. Secret digits are masked however few they
-        are, for a handler's state may hold nothing else; what they hide with them, replay says."""
+        """A JSON value without secrets, nothing cut off: for the journal."""
         if isinstance(value, str):
             return self._mask(value, self._all_digits)
         if isinstance(value, Mapping):
