@@ -267,6 +267,8 @@ def test_what_is_not_taken_says_why_and_never_the_secret(stage: Stage, caplog: p
         ({"headers": right, "content": b"x" * (MAX_BODY + 1)}, 413, "too_large"),
         ({"headers": right, "content": b"{"}, 400, "invalid"),
         ({"headers": right, "json": {**COMPLETED, "call_id": None}}, 400, "invalid"),
+        ({"headers": right, "content": json.dumps({**COMPLETED, "type": "\ud800"})}, 400, "invalid"),
+        ({"headers": right, "content": json.dumps({**COMPLETED, "more": ["\ud83d"]})}, 400, "invalid"),
     ]  # fmt: skip
 
     async def story() -> None:
@@ -281,7 +283,11 @@ def test_what_is_not_taken_says_why_and_never_the_secret(stage: Stage, caplog: p
 
     asyncio.run(story())
     assert details[0].startswith("the body is no JSON")
-    assert details[1] == "call_id: missing"
+    assert details[1:] == [
+        "call_id: missing",
+        "type: holds half a surrogate pair",
+        "more[0]: holds half a surrogate pair",
+    ]
     assert stage.handled() == []
     assert stage.counted["unread", "unauthorized"] == 3
     assert "right-secret" not in caplog.text

@@ -10,10 +10,10 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
-from cordboard.contract.codec import DecodeError
+from cordboard.contract.codec import JSON, DecodeError
 from cordboard.contract.webhooks import WebhookEvent, read_webhook, webhook_key
 from cordboard.storage.claims import Claim, Claims
 from cordboard.storage.interface import StorageUnavailable
@@ -85,7 +85,9 @@ def read_body(body: bytes) -> WebhookEvent:
     if len(body) > MAX_BODY:
         raise too_large()
     try:
-        return read_webhook(json.loads(body))
+        event = read_webhook(json.loads(body))
+        _check_characters(event.raw, "")
+        return event
     except DecodeError as error:
         raise Rejected(400, "invalid", str(error)) from None
     except (ValueError, RecursionError) as error:
@@ -119,6 +121,23 @@ def _settle(claims: Claims, claim: Claim, done: bool) -> None:
             log.error("a webhook's handler took longer than its claim: the event may be handed over twice")
     except StorageUnavailable as error:  # the claim ends with its lease; only then could a duplicate come through
         log.error("a webhook's claim cannot be settled: %s", error)
+
+
+def _check_characters(value: JSON, path: str) -> None:
+    """Refuse half of a surrogate pair, which JSON can escape and nothing can write out. Raises DecodeError."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise DecodeError(path, "holds half a surrogate pair") from None
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            inner = f"{path}.{name}" if path else name
+            _check_characters(name, inner)
+            _check_characters(item, inner)
+    elif isinstance(value, Sequence):
+        for at, item in enumerate(value):
+            _check_characters(item, f"{path}[{at}]")
 
 
 def _digest(value: bytes) -> bytes:
