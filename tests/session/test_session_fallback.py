@@ -178,7 +178,7 @@ def test_from_then_on_handlers_hear_of_the_call_s_end_alone() -> None:
 def test_what_the_handler_had_begun_is_over() -> None:
     def consult(made: Round) -> Answer:
         made.command("call.dial", "consult", to="+15550177")
-        made.command("timer.set", "late", seconds=30)
+        made.command("timer.set", "late", seconds=600)
         made.command("call.gather", "caller", name="pin", secret=True, timeout=60)
         made.command("player.create", "music", sound={"kind": "url", "content": "hold.wav"}, loop=True)
         return made.done()
@@ -189,7 +189,7 @@ def test_what_the_handler_had_begun_is_over() -> None:
     press(bench)
     assert len(bench.callee.all(sip.Ended)) == 1  # cancelled
     assert len(bench.plane.all(link.LegGatherEnd)) == 1
-    bench.run(40)
+    bench.run(20)
     assert bench.of("timer") == []
     assert bench.of("call.gathered") == []
     assert bench.record.cause == "handler.failed"
