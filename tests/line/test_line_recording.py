@@ -36,6 +36,7 @@ def sides(recording: Recording) -> tuple[Samples, Samples]:
     recording.close()
     recording.finish()
     assert [path.name for path in recording.path.parent.iterdir()] == [recording.path.name]
+    assert recording.path.stat().st_mode & 0o777 == 0o600
     wav = read_wav(recording.path)
     return wav.samples[:, 0], wav.samples[:, 1]
 
@@ -124,3 +125,16 @@ def test_a_recording_that_is_dropped_leaves_nothing(tmp_path: Path) -> None:
     recording.close()
     recording.drop()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_client_plays_out_what_was_sent_when_the_service_ends_the_call(tmp_path: Path) -> None:
+    clock = Clock()
+    recording = Recording(tmp_path / "x.wav", "mulaw_8000", clock)
+    recording.agent_said(tone("mulaw_8000", 4000, 2.0))
+    clock.now = 0.5
+    for path in tmp_path.iterdir():
+        assert path.stat().st_mode & 0o777 == 0o600
+    recording.played()
+    _, right = sides(recording)
+    assert len(right) == 16000
+    assert right == pytest.approx(4000, rel=0.05)

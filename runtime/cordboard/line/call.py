@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import base64
+import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -105,6 +106,8 @@ class Call(abc.ABC):
     async def cancel(self) -> None:
         """End the call for a third party."""
         self._record.end("api_cancelled")
+        with contextlib.suppress(ConnectionClosed):
+            await self._end_speech()
         await self._socket.close(1000, "connection cancelled")
 
     def _end_of_socket(self) -> tuple[EndReason, str]:
@@ -121,7 +124,7 @@ class Call(abc.ABC):
     async def _read(self, group: asyncio.TaskGroup) -> None:
         async for data in self._socket:
             try:
-                message = wire.decode(data)
+                message = wire.decode(data, self._record.warn)
                 if self._start is None:
                     await self._receive_start(message, group)
                 else:
@@ -266,13 +269,20 @@ class Call(abc.ABC):
         """See `Listener`."""
         self._record.transcript.speech_started()
 
-    async def word_spoken(self, word: str) -> None:
+    async def word_spoken(self, word: str, ahead: float = 0.0) -> None:
         """See `Listener`."""
-        self._record.transcript.word(word)
+        self._record.transcript.word(word, ahead)
 
-    async def speech_ended(self, *, interrupted: bool) -> None:
+    async def speech_ended(self, *, interrupted: bool, ahead: float = 0.0) -> None:
         """See `Listener`."""
-        self._record.transcript.speech_ended(interrupted=interrupted)
+        self._record.transcript.speech_ended(interrupted=interrupted, ahead=ahead)
+
+    async def _end_speech(self) -> None:
+        """Before the service ends the call: client, transcript and recording have what was sent, word for word."""
+        if self._speaker is not None:
+            await self._speaker.stop()
+        if self._record.recording is not None:
+            self._record.recording.played()
 
     async def _synthesize(self, sound: Sound, format_name: str) -> Spoken | None:
         """Make the wire's audio, and note how long it took; None when there is none, which is a warning."""

@@ -8,6 +8,7 @@ off the loop. Leaves out transport: nothing is known of what really reached the 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +37,7 @@ class _Channel:
         self._silence = b"\xff" if form.bytes_per_sample == 1 else b"\x00"
         self._size = form.bytes_per_sample
         self._most = MAX_SECONDS * form.rate * self._size
-        self._file: BinaryIO = path.open("wb", buffering=1 << 18)
+        self._file: BinaryIO = _create(path, buffering=1 << 18)
         self.path = path
         self.length = 0
 
@@ -109,6 +110,11 @@ class Recording:
         self._agent_end = now
         self._odd = b""
 
+    def played(self) -> None:
+        """The service ends the call, and the client plays out what was sent."""
+        while self._waiting:
+            self._write(*self._waiting.popleft())
+
     def close(self) -> None:
         """The call is over: what was sent and not yet played is cut off."""
         self.cleared()
@@ -119,7 +125,7 @@ class Recording:
         """Make the WAV file, then forget the channels; after `close`, in a thread. Raises OSError."""
         partial = self.path.with_suffix(".partial")
         try:
-            with partial.open("wb") as out, self._caller.path.open("rb") as left, self._agent.path.open("rb") as right:
+            with _create(partial) as out, self._caller.path.open("rb") as left, self._agent.path.open("rb") as right:
                 size = 4 * max(self._caller.samples, self._agent.samples)
                 out.write(form_header(PCM, 2, self._form.rate, 2, size))
                 while pair := _pair(left, right, self._form):
@@ -148,6 +154,12 @@ class Recording:
     def _write(self, begin: int, audio: bytes) -> None:
         self._agent.place(begin)
         self._agent.write(audio)
+
+
+def _create(path: Path, buffering: int = -1) -> BinaryIO:
+    """Open a file for writing that is its owner's alone: it holds what people said."""
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", buffering)
 
 
 def _pair(left: BinaryIO, right: BinaryIO, form: Format) -> bytes:

@@ -28,11 +28,11 @@ class Listener(Protocol):
     async def speech_started(self) -> None:
         """The first audio of a turn is played."""
 
-    async def word_spoken(self, word: str) -> None:
-        """A word's sound begins."""
+    async def word_spoken(self, word: str, ahead: float = 0.0) -> None:
+        """A word's sound begins, in `ahead` seconds: more than 0 when the call ends before the client has played it."""
 
-    async def speech_ended(self, *, interrupted: bool) -> None:
-        """The turn is over; only after `speech_started`."""
+    async def speech_ended(self, *, interrupted: bool, ahead: float = 0.0) -> None:
+        """The turn is over, in `ahead` seconds for the caller; only after `speech_started`."""
 
 
 Item = tuple[float, int, "bytes | str | asyncio.Event"]
@@ -46,6 +46,7 @@ class _Turn:
     segments: list[tuple[float, bool]] = field(default_factory=list)  # end in seconds, may be interrupted
     begin: float | None = None
     length: int = 0
+    sent: int = 0
     count: int = 0
     finished: bool = False
     said: str = ""
@@ -154,6 +155,21 @@ class Speaker:
         await self._end(interrupted=True)
         return True
 
+    async def stop(self) -> None:
+        """The call ends: the open turn ends with the audio that was sent and its words; a client plays that out."""
+        turn, self._turn = self._turn, None
+        if turn is None:
+            return
+        if turn.task is not None:
+            turn.task.cancel()
+        if turn.begin is not None:
+            sent, now = turn.sent / self._rate, self._clock() - turn.begin
+            for at, _, what in sorted(turn.items):
+                if isinstance(what, str) and at < sent:
+                    await self._word(turn, what, tell=False, ahead=max(0.0, at - now))
+            await self._over(turn, interrupted=False, ahead=max(0.0, sent - now))
+        self._forget(turn)
+
     async def _end(self, *, interrupted: bool) -> None:
         turn, self._turn = self._turn, None
         if turn is None:
@@ -162,16 +178,24 @@ class Speaker:
             turn.task.cancel()
         if interrupted:
             await self._send({"event": "clear"})
-        begun = turn.begin is not None
         for _, _, what in sorted(turn.items):
             if isinstance(what, str) and not interrupted:
                 await self._word(turn, what, tell=False)
-            elif isinstance(what, asyncio.Event):
+        await self._over(turn, interrupted=interrupted)
+        self._forget(turn)
+
+    async def _over(self, turn: _Turn, *, interrupted: bool, ahead: float = 0.0) -> None:
+        """Tell that a turn is over."""
+        await self._tell(wire.turn_ended(turn.id, "assistant", turn.said.rstrip(), interrupted=interrupted))
+        if turn.begin is not None and self._listener is not None:
+            await self._listener.speech_ended(interrupted=interrupted, ahead=ahead)
+
+    def _forget(self, turn: _Turn) -> None:
+        """Nothing more comes of a turn: who waits for it goes on."""
+        for _, _, what in turn.items:
+            if isinstance(what, asyncio.Event):
                 what.set()
         turn.items.clear()
-        await self._tell(wire.turn_ended(turn.id, "assistant", turn.said.rstrip(), interrupted=interrupted))
-        if begun and self._listener is not None:
-            await self._listener.speech_ended(interrupted=interrupted)
         turn.over.set()
 
     async def _play(self, turn: _Turn) -> None:
@@ -198,18 +222,19 @@ class Speaker:
     async def _do(self, turn: _Turn, what: bytes | str | asyncio.Event) -> None:
         match what:
             case bytes():
+                turn.sent += len(what)
                 await self._send(wire.media_output(what))
             case str():
                 await self._word(turn, what, tell=True)
             case _:
                 what.set()
 
-    async def _word(self, turn: _Turn, word: str, *, tell: bool) -> None:
+    async def _word(self, turn: _Turn, word: str, *, tell: bool, ahead: float = 0.0) -> None:
         turn.said += word
         if tell:
             await self._tell(wire.text_delta(word))
         if self._listener is not None:
-            await self._listener.word_spoken(word.strip())
+            await self._listener.word_spoken(word.strip(), ahead)
 
     async def _tell(self, message: wire.Message) -> None:
         if self._turns:

@@ -103,24 +103,24 @@ class Transcript:
         self._ttfb, self._tools = None, []
         self._agent = self._add(entry)
 
-    def word(self, word: str) -> None:
-        """A word of the agent is heard."""
+    def word(self, word: str, ahead: float = 0.0) -> None:
+        """A word of the agent is heard, in `ahead` seconds."""
         if self._agent is None or not word:
             return
         entry = self.entries[self._agent]
         entry.text = f"{entry.text} {word}" if entry.text else word
         if len(entry.chunks) < MAX_CHUNKS:
-            entry.chunks.append((word, self._clock()))
+            entry.chunks.append((word, self._clock() + ahead))
 
-    def speech_ended(self, *, interrupted: bool) -> None:
-        """The agent is no longer heard."""
+    def speech_ended(self, *, interrupted: bool, ahead: float = 0.0) -> None:
+        """The agent is no longer heard; with `ahead` the call ends so many seconds before that."""
         self._ttfb = None
-        self._end_agent("interrupted" if interrupted else "tts_completed")
+        self._end_agent("interrupted" if interrupted else "call_ended" if ahead else "tts_completed", ahead)
 
-    def _end_agent(self, reason: str) -> None:
+    def _end_agent(self, reason: str, ahead: float = 0.0) -> None:
         at, self._agent = self._agent, None
         if at is not None:
-            self.entries[at].end, self.entries[at].end_reason = self._clock(), reason
+            self.entries[at].end, self.entries[at].end_reason = self._clock() + ahead, reason
             self._tell(at)
 
     # The caller

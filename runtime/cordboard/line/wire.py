@@ -12,10 +12,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from cordboard.line.json_values import read
 from cordboard.line.speech import FORMATS
 from cordboard.line.tool import ClientToolResult
 
@@ -142,13 +143,13 @@ class LineWire:
         return encode(message, stream_id)
 
 
-def decode(data: str | bytes) -> dict[str, Any]:
-    """Return the JSON object of a message; raise `WireFault`."""
+def decode(data: str | bytes, complain: Callable[[str], None] = lambda flaw: None) -> dict[str, Any]:
+    """Return the JSON object of a message; raise `WireFault`. `complain` is as in `json_values.read`."""
     if isinstance(data, bytes):
         raise WireFault("binary message; this wire has only text")
     try:
-        message = json.loads(data)
-    except (ValueError, RecursionError):
+        message = read(data, complain)
+    except ValueError:
         raise WireFault("message is not JSON") from None
     if not isinstance(message, dict):
         raise WireFault("message is not a JSON object")
@@ -175,8 +176,6 @@ def parse_start(message: Message, agent_id: str) -> Start:
         raise WireFault("start: output_audio_delivery is neither speaking_pace nor as_available")
     if introduction is not None and not isinstance(introduction, str):
         raise WireFault("start: agent.introduction is not a string")
-    if introduction is not None:
-        introduction = introduction.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair
     metadata = {"to": agent_id, "from": "websocket", **_object(message, "metadata")}
     return Start(stream_id, input_format, delivery, config, agent, introduction, metadata)
 

@@ -18,6 +18,7 @@ from cordboard.line.ears.scripted import ScriptedEars
 from cordboard.line.ears.turns import Turns, energy
 from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.program import AgentUrl
+from cordboard.line.platform.service import Options
 from cordboard.line.script import parse
 from cordboard.line.server import LineServer
 from cordboard.line.voices.voice import Voice
@@ -141,6 +142,7 @@ async def harnessing(
     turns: Turns = energy,
     dtmf_turns: bool = True,
     voice: Voice | None = None,
+    options: Options | None = None,
 ) -> AsyncIterator[tuple[LineServer, FakeAgent]]:
     """A stand-in whose agent `a` is a fake program; `settings` are as in a script. It hears `utterances`, or by other
     ears, or not at all."""
@@ -155,7 +157,7 @@ async def harnessing(
             dtmf_turns=dtmf_turns,
         )
         script = parse(f'[speech]\nengine = "tones"\n[agents.a]\n{settings}', Path())
-        server = LineServer(script, "127.0.0.1", 0, seed=1, harnesses={"a": harness}, voice=voice)
+        server = LineServer(script, "127.0.0.1", 0, seed=1, harnesses={"a": harness}, voice=voice, options=options)
         await server.start()
         try:
             yield server, agent

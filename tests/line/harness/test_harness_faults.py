@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import httpx
 import pytest
 
 from cordboard.line.ears.scripted import ScriptedEar
 from cordboard.line.harness import call as harness_call
 from cordboard.line.harness import link as harness_link
 from cordboard.line.harness.link import AgentLink
+from cordboard.line.platform.service import Options
 from cordboard.line.server import LineServer
+from cordboard.line.voices.tones import WORD_GAP, WORD_SECONDS
+from cordboard.media.wav import read_wav
 
-from ..line_peer import LOUD, SILENCE, Peer, calling
+from ..line_peer import LOUD, SILENCE, ManagedPeer, Peer, calling, calling_managed
+from ..platform.platform_peer import HEADERS
 from .fake_agent import FakeAgent, Session, harnessing
-from .harness_talk import run, talk
+from .harness_talk import FAST, begin, run, talk
 
 
 def test_a_rejected_call_is_an_error_and_1008() -> None:
@@ -84,6 +90,52 @@ def test_a_program_that_crashes_in_mid_turn_is_1011(error: bool) -> None:
     talk(test)
 
 
+@pytest.mark.parametrize("managed", [False, True])
+def test_what_was_sent_before_a_crash_is_told_word_for_word(managed: bool, tmp_path: Path) -> None:
+    text = "One moment please, I look for a table."
+
+    async def test() -> None:
+        async with harnessing(settings=FAST, options=Options(folder=tmp_path)) as (server, agent):
+            connected = calling_managed(server) if managed else calling(server)
+            async with connected as peer:
+                await (peer.create() if isinstance(peer, ManagedPeer) else peer.start())
+                session = await agent.sessions.get()
+                session.send({"type": "message", "content": f"{text} ", "interruptible": True, "responding_to": "x"})
+                _, sent = await peer.until("turn_output_text_delta")  # all of the audio came before it
+                audio = [item for item in sent if "audio_output" in item.values() or "media_output" in item.values()]
+                session.close()
+                ended, between = await peer.until("turn_ended")
+                turn = ended if managed else ended["turn_ended"]
+                assert (turn["text"], turn["interrupted" if managed else "was_interrupted"]) == (text, False)
+                assert "error" not in {item.get("type") for item in between}
+                assert (await peer.receive())["type"] == "error"
+                assert (await peer.closed())[0] == 1011
+            record = server.calls[0]
+            await record.finished.wait()
+            (entry,) = record.transcript.as_json()
+            assert (entry["text"], entry["end_reason"]) == (text, "call_ended")
+            assert [chunk["text"] for chunk in entry["text_chunks"]] == text.split()
+            assert record.recording is not None
+            recorded = record.recording.path
+        assert audio
+        length = read_wav(recorded).samples.shape[0] / 8000
+        assert length >= entry["end_timestamp"] - 0.05 >= len(text.split()) * (WORD_SECONDS + WORD_GAP) - 0.1
+
+    run(test())
+
+
+def test_a_call_that_is_cancelled_tells_what_was_sent() -> None:
+    async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
+        session.send({"type": "message", "content": "One moment please. ", "interruptible": True, "responding_to": "x"})
+        await peer.until("turn_output_text_delta")
+        await server.calls[0].cancel()  # type: ignore[misc]
+        ended, _ = await peer.until("turn_ended")
+        assert ended["turn_ended"]["text"] == "One moment please."
+        assert await peer.closed() == (1000, "connection cancelled")
+
+    talk(test, settings=FAST)
+
+
 def test_messages_against_the_protocol_are_answered_and_at_last_end_the_call() -> None:
     async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
         session.send({"type": "dtmf", "button": "55"})
@@ -94,6 +146,65 @@ def test_messages_against_the_protocol_are_answered_and_at_last_end_the_call() -
         assert await peer.closed() == (1011, "message is not JSON")
 
     talk(test)
+
+
+def test_what_is_no_json_is_replaced_and_the_call_and_its_record_go_on(tmp_path: Path) -> None:
+    sent = [
+        '{"type":"log_metric","name":"ratio","value":NaN}',
+        '{"type":"custom","metadata":{"score":1e999}}',
+        r'{"type":"tool_call","name":"\ud800","arguments":{"a":"\ud800"},"result":"\udfff"}',
+        r'{"type":"log_event","event":"e","metadata":{"\ud800":-Infinity}}',
+        r'{"type":"config","tts":{"voice_id":"\ud800"}}',
+        r'{"type":"zz\ud800"}',
+        r'{"type":"message","content":"Hello \ud83d there. "}',
+    ]
+
+    async def test() -> None:
+        async with (
+            harnessing(settings=FAST, options=Options(folder=tmp_path)) as (server, agent),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", headers=HEADERS, trust_env=False) as http,
+        ):
+            async with calling(server) as peer:
+                session = await begin(peer, agent)
+                for text in sent:
+                    session.send(text)
+                custom, _ = await peer.until("custom")
+                assert custom["metadata"] == {"score": None}
+                ended, _ = await peer.until("turn_ended")
+                assert ended["turn_ended"]["text"] == "Hello ? there."
+                session.send(r'{"type":"end_call","reason":"\ud800 bye"}')
+                assert await peer.closed() == (1000, "call ended by agent, reason: ? bye")
+            record = server.calls[0]
+            await record.finished.wait()
+            page = await http.get("/agents/calls?agent_id=a&expand=transcript")
+            call = await http.get(f"/agents/calls/{record.call_id}")
+            assert (page.status_code, call.status_code) == (200, 200)
+            metrics = [entry["log_metric"]["value"] for entry in call.json()["transcript"] if "log_metric" in entry]
+            assert metrics == [None]
+            warned = [warning for warning in record.warnings if "stands in its place" in warning]
+            assert warned[:2] == [
+                "agent: 'log_metric': value is no finite number, null stands in its place",
+                "agent: 'custom': metadata.score is no finite number, null stands in its place",
+            ]
+            assert len(warned) == len(sent) + 1
+
+    run(test())
+
+
+def test_an_opening_that_is_no_json_is_replaced_too() -> None:
+    async def test() -> None:
+        async with harnessing() as (server, agent), calling(server) as peer:
+            agent.answer = r'{"websocket_url":"/ws","cartesia_version":"x","metadata":{"x":1e999,"y":"\ud800"}}'
+            await peer.start()
+            await peer.until("ack")
+            started = await (await agent.sessions.get()).until(type="start")
+            assert started["metadata"]["x"] is None
+            assert started["metadata"]["y"] == "?"
+            (warned,) = (warning for warning in server.calls[0].warnings if "POST /chats" in warning)
+            told = "metadata.x is no finite number, null stands in its place (and 1 more)"
+            assert warned == f"agent: POST /chats: {told}"
+
+    run(test())
 
 
 def test_a_flood_of_text_ends_the_call() -> None:

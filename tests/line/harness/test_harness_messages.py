@@ -77,7 +77,7 @@ GOLDEN: list[tuple[str, Output]] = [
 
 @pytest.mark.parametrize(("text", "output"), GOLDEN)
 def test_golden_outputs(text: str, output: Output) -> None:
-    assert messages.decode(text) == output
+    assert messages.decode(messages.parse(text)) == output
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_golden_outputs(text: str, output: Output) -> None:
 )
 def test_what_the_protocol_does_not_allow(text: str) -> None:
     with pytest.raises(AgentFault):
-        messages.decode(text)
+        messages.decode(messages.parse(text))
 
 
 def test_a_binary_message_is_a_fault() -> None:
     with pytest.raises(AgentFault):
-        messages.decode(b"{}")
+        messages.parse(b"{}")
 
 
 JSON = st.recursive(
@@ -135,7 +135,7 @@ TYPES = st.sampled_from(["message", "dtmf", "end_call", "transfer", "custom", "c
 @given(kind=TYPES, fields=st.dictionaries(KEYS, JSON))
 def test_any_fields_are_an_output_or_a_fault(kind: str | None, fields: dict[str, Any]) -> None:
     try:
-        output = messages.decode(json.dumps({**fields, "type": kind}))
+        output = messages.decode(messages.parse(json.dumps({**fields, "type": kind})))
     except AgentFault:
         return
     assert isinstance(output, Output)

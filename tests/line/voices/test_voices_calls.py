@@ -242,10 +242,10 @@ class Words:
     async def speech_started(self) -> None:
         """Not needed."""
 
-    async def word_spoken(self, word: str) -> None:
+    async def word_spoken(self, word: str, ahead: float = 0.0) -> None:
         self.words.append(word)
 
-    async def speech_ended(self, *, interrupted: bool) -> None:
+    async def speech_ended(self, *, interrupted: bool, ahead: float = 0.0) -> None:
         """Not needed."""
 
 

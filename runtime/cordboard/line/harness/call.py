@@ -8,7 +8,6 @@ unless `dtmf_turns` is false. Left out: voices that the engine does not have, wh
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
@@ -231,6 +230,7 @@ class HarnessCall(Call):
             exc = exc.exceptions[0]
         self._record.warn(f"agent: {exc}")
         self._record.end("error", str(exc))
+        await self._end_speech()
         await self._put(self._service.error(str(exc), code, fatal=True))
         await self._socket.close(close_code, str(exc).encode("ascii", "replace").decode()[:100])
 
@@ -240,7 +240,7 @@ class HarnessCall(Call):
             raise AgentFault("the agent program does not run")
         form = FORMATS[start.input_format]
         caller = self._caller(start)
-        opening = await open_chat(url, caller)
+        opening = await open_chat(url, caller, lambda flaw: self._record.warn(f"agent: POST /chats: {flaw}"))
         self._note_config(opening.config)
         link = await AgentLink.open(url, opening)
         self._mouth = mouth = Mouth(
@@ -292,8 +292,10 @@ class HarnessCall(Call):
 
     async def _receive_output(self, data: str | bytes) -> None:
         self._patience.stop()
+        flaws: list[str] = []
         try:
-            output = messages.decode(data)
+            message = messages.parse(data, flaws.append)
+            output = messages.decode(message)
         except AgentFault as exc:
             self._faults += 1
             if self._faults > MAX_FAULTS:
@@ -302,7 +304,9 @@ class HarnessCall(Call):
             text = str(exc)
             self._raise_event(lambda event_id: messages.validation_error(text, event_id))
             return
-        self._log("in", json.loads(data) if len(data) <= MAX_NOTED else {"type": "too_long", "bytes": len(data)})
+        for flaw in flaws:
+            self._record.warn(f"agent: {str(message.get('type'))[:40]!r}: {flaw}")
+        self._log("in", message if len(data) <= MAX_NOTED else {"type": "too_long", "bytes": len(data)})
         assert self._mouth is not None
         key = self._answers.key(output.responding_to)
         if isinstance(output, messages.ResponseEnd):
@@ -370,14 +374,14 @@ class HarnessCall(Call):
         await super().speech_started()
         self._raise_event(lambda event_id: messages.agent_state("speaking", event_id))
 
-    async def word_spoken(self, word: str) -> None:
+    async def word_spoken(self, word: str, ahead: float = 0.0) -> None:
         """See `Listener`."""
-        await super().word_spoken(word)
+        await super().word_spoken(word, ahead)
         self._raise_event(lambda event_id: messages.agent_speech(word, event_id))
 
-    async def speech_ended(self, *, interrupted: bool) -> None:
+    async def speech_ended(self, *, interrupted: bool, ahead: float = 0.0) -> None:
         """See `Listener`. After an interruption the caller's turn has to come first (§3.7)."""
-        await super().speech_ended(interrupted=interrupted)
+        await super().speech_ended(interrupted=interrupted, ahead=ahead)
         if not interrupted:
             self._raise_event(lambda event_id: messages.agent_state("idle", event_id))
 

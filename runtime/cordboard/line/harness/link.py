@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -37,12 +37,15 @@ MAX_QUEUE = 1000
 _SILENT = logging.Logger("cordboard.line.harness.websocket", level=logging.CRITICAL + 1)
 
 
-async def open_chat(url: str, caller: Caller) -> Opening:
-    """Ask the program at `url` (no path) to take a call; raise `CallRejected` or `AgentFault`."""
+async def open_chat(url: str, caller: Caller, complain: Callable[[str], None]) -> Opening:
+    """Ask the program at `url` (no path) to take a call; raise `CallRejected` or `AgentFault`.
+
+    `complain` hears of values in its answer that had to be replaced.
+    """
     result = await post_json(f"{url}/chats", messages.chat(caller), CHATS_TIMEOUT)
     if result.error:
         raise AgentFault(f"POST /chats: {result.error}")
-    return messages.opening(result.status, result.body)
+    return messages.opening(result.status, result.body, complain)
 
 
 class AgentLink:

@@ -2,16 +2,18 @@
 
 Follows reference cartesia-protocols §3.1-§3.4 (SDK 0.2.8 to 0.2.19). Leaves out the URL query of SDKs before 0.2.8,
 which take no `start`: `opening` tells them apart. Fields that are not known are ignored; types that are not known are
-`Unknown`; what a known type must have and has not raises `AgentFault`.
+`Unknown`; what a known type must have and has not raises `AgentFault`. Values that are no JSON, such as NaN, are
+replaced (`json_values`), whatever the type.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from cordboard.line.json_values import read
 
 Message = Mapping[str, Any]
 
@@ -127,16 +129,21 @@ class Unknown(Output):
 # Reading
 
 
-def decode(data: str | bytes) -> Output:
-    """Return the program's message; raise `AgentFault`."""
+def parse(data: str | bytes, complain: Callable[[str], None] = lambda flaw: None) -> dict[str, Any]:
+    """Return the JSON object of a message; raise `AgentFault`. `complain` is as in `json_values.read`."""
     if isinstance(data, bytes):
         raise AgentFault("binary message; this wire has only text")
     try:
-        message = json.loads(data)
-    except (ValueError, RecursionError):
+        message = read(data, complain)
+    except ValueError:
         raise AgentFault("message is not JSON") from None
     if not isinstance(message, dict):
         raise AgentFault("message is not a JSON object")
+    return message
+
+
+def decode(message: Message) -> Output:
+    """Return what a parsed message means; raise `AgentFault`."""
     kind = message.get("type")
     to = message.get("responding_to")
     if to is not None and not isinstance(to, str):
@@ -207,7 +214,7 @@ def _text(message: Message, key: str) -> str:
     value = message.get(key)
     if not isinstance(value, str):
         raise AgentFault(f"{message['type']}: {key} is not a string")
-    return value.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair
+    return value
 
 
 def _flag(message: Message, key: str) -> bool:
@@ -272,15 +279,15 @@ def chat(caller: Caller) -> Message:
     }
 
 
-def opening(status: int, body: str) -> Opening:
-    """Read the answer to `POST /chats`; raise `CallRejected` or `AgentFault`."""
+def opening(status: int, body: str, complain: Callable[[str], None] = lambda flaw: None) -> Opening:
+    """Read the answer to `POST /chats`; raise `CallRejected` or `AgentFault`. `complain` as in `json_values.read`."""
     if status == 403:
         raise CallRejected("the agent rejected the call")
     if status != 200:
         raise AgentFault(f"POST /chats was answered with {status}")
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = read(body, complain)
+    except ValueError:
         raise AgentFault("POST /chats: the answer is not JSON") from None
     path = answer.get("websocket_url") if isinstance(answer, dict) else None
     if not isinstance(path, str) or not path.startswith("/") or path.startswith("//") or not _is_target(path):
