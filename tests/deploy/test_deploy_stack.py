@@ -111,6 +111,5 @@ def test_no_policy_of_ours_is_wider_than_what_it_names(template: Mapping[str, An
         listed = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         assert not any("*" in action for action in actions)
         for resource in listed:
-            text = resource["Fn::Sub"] if "Fn::Sub" in resource else str(resource)
-            assert text != "*"
-            assert "*" not in text[:-1]
+            text = resource.get("Fn::Sub") or str(resource)
+            assert "*" not in text or text.endswith(("}:*", "/secrets/*", "/recordings/*"))

@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import logging
 import os
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, TypeVar, overload
@@ -49,6 +50,7 @@ from .webhook_gate import (
 
 SECRET_NAMES: Final = ("CARTESIA_WEBHOOK_SECRET", "CARTESIA_WEBHOOK_SECRET_NEXT")
 """Where a function on Lambda finds the secret and, in a rotation, the next one: variables, else the secret store."""
+GATE_LIFE: Final = 60.0  # seconds after which the secrets are read again, so that a rotation is seen
 ON_LAMBDA: Final = "AWS_LAMBDA_INITIALIZATION_TYPE"
 """Variable that Lambda sets for every function, and our workers do not."""
 ANY: Final = "*"
@@ -74,6 +76,7 @@ class CartesiaWebhooks:
         self._handlers: dict[str, Handler[Any]] = {}
         self._routes: list[WebhookRoute] = []
         self._gate: WebhookGate | None = None
+        self._gate_ends = 0.0
 
     @overload
     def on(self, type_: Literal["call_started"], /, *, timeout: float = 30.0) -> Register[CallStarted]: ...
@@ -132,7 +135,8 @@ class CartesiaWebhooks:
         """
         if ON_LAMBDA in os.environ:
             stores = bound_stores()
-            self._gate = _gate(stores)
+            self._gate = None
+            self._current_gate(stores)
             if stores.claims is None:
                 raise StorageUnavailable(_NO_CLAIMS)
 
@@ -143,14 +147,14 @@ class CartesiaWebhooks:
         return handler
 
     async def _request(self, request: HttpEvent, stores: Stores) -> dict[str, Any]:
-        self._gate = self._gate or _gate(stores)
+        gate = self._current_gate(stores)
         if stores.claims is None:
             raise StorageUnavailable(_NO_CLAIMS)
         try:
             if request.method != "POST":
                 raise Rejected(405, "method_not_allowed", "POST is needed")
             given = request.headers.get(SECRET_HEADER)
-            self._gate.check(None if given is None else given.encode())
+            gate.check(None if given is None else given.encode())
             check_content_type(request.headers.get("content-type"))
             event = read_body(request.body)
         except Rejected as rejected:
@@ -168,6 +172,19 @@ class CartesiaWebhooks:
         outcome = await hand_over_once(event, stores.claims, route.timeout, handle)
         retry = {"Retry-After": str(RETRY_AFTER)} if _STATUSES[outcome] == 503 else {}
         return _object(answer(_STATUSES[outcome], headers=retry))
+
+    def _current_gate(self, stores: Stores) -> WebhookGate:
+        """With the secrets as they were within the last GATE_LIFE: an environment of Lambda lives for hours."""
+        now = time.time()
+        if self._gate is None or not self._gate_ends - GATE_LIFE <= now < self._gate_ends:
+            try:
+                self._gate = _gate(stores)
+            except StorageUnavailable as error:
+                if self._gate is None:
+                    raise
+                log.error("the webhook's secret stays as it was: %s", error)
+            self._gate_ends = now + GATE_LIFE
+        return self._gate
 
     def _route(self, type_: str) -> WebhookRoute | None:
         name = type_ if type_ in self._handlers else ANY
