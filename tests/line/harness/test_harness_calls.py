@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cordboard.line.harness import call as harness_call
+from cordboard.line.harness import caller_side
 from cordboard.line.harness import mouth as harness_mouth
 from cordboard.line.server import LineServer
 
@@ -289,7 +289,7 @@ def test_what_must_not_be_interrupted_is_heard_to_its_end() -> None:
 
 @pytest.mark.parametrize("last", ["#", ""])
 def test_digits_outside_a_turn_make_one(monkeypatch: pytest.MonkeyPatch, last: str) -> None:
-    monkeypatch.setattr(harness_call, "DIGIT_PAUSE", LIMIT if last else 0.05)
+    monkeypatch.setattr(caller_side, "DIGIT_PAUSE", LIMIT if last else 0.05)
 
     async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
         digits = "42" + last

@@ -10,6 +10,7 @@ import pytest
 
 from cordboard.line.ears.scripted import ScriptedEar
 from cordboard.line.harness import call as harness_call
+from cordboard.line.harness import caller_side
 from cordboard.line.harness import link as harness_link
 from cordboard.line.harness.link import AgentLink
 from cordboard.line.platform.service import Options
@@ -240,7 +241,7 @@ def test_the_knowledge_base_is_refused_clearly() -> None:
 
 
 def test_an_ear_that_hangs_costs_the_turn_its_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness_call, "EAR_TIMEOUT", 0.05)
+    monkeypatch.setattr(caller_side, "EAR_TIMEOUT", 0.05)
 
     async def hang(ear: ScriptedEar) -> str:
         await asyncio.Event().wait()
