@@ -71,6 +71,11 @@ def test_the_prompt_is_made_once_and_loaded_a_second_before_its_time() -> None:
     assert len(bench.plane.all(link.PlayOver)) == 1
 
 
+def test_the_fallback_s_prompt_is_made_in_time_too() -> None:
+    bench = a_call(fallback=Fallback(prompt="call again"))
+    assert prepared(bench) == ["one moment", "call again"]
+
+
 def test_a_prompt_that_is_ready_too_late_is_heard_then() -> None:
     bench = a_call()
     bench.run(2.5)
@@ -196,7 +201,7 @@ def test_an_agent_that_is_being_started_after_the_turn_keeps_the_curve_going() -
     bench.plane.release(link.AgentBegin)
     assert tones(bench) == ["comfort", ""]
     bench.run(6)
-    assert prepared(bench) == []
+    assert bench.told("cause") == []
 
 
 def test_a_call_without_a_handler_at_work_waits_for_its_limit_alone() -> None:

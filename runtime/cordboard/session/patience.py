@@ -89,7 +89,7 @@ class Shield:
             if patience == NOTHING or not self._silent(leg, watch):
                 self._forget(leg, now)
             elif watch is None:
-                self._warm(patience)
+                self._warm(patience, fallback)
                 since = max(self._busy_since or now, leg.unbridged_since or leg.answered_at or leg.began)
                 self._watches[leg.unit] = Watch(leg, since, leg.answered)
         for watch in list(self._watches.values()):
@@ -195,8 +195,9 @@ class Shield:
         agent = session.agents.by_unit(heard)
         return heard in ("", "comfort", own) or (agent is not None and agent.live and agent.state != "STARTED")
 
-    def _warm(self, patience: Patience) -> None:
-        """Have the prompt made, so that it stands in the cache when it is needed."""
-        if patience.prompt and not self._warmed:
+    def _warm(self, patience: Patience, fallback: Fallback | None) -> None:
+        """Have the prompts made, so that they stand in the cache when they are needed."""
+        if not self._warmed:
             self._warmed = True
-            self._session.players.warm([Sound.of(patience.prompt)])
+            texts = (patience.prompt, fallback.prompt if fallback is not None else "")
+            self._session.players.warm([Sound.of(text) for text in texts if text])

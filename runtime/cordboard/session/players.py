@@ -141,7 +141,8 @@ class Players:
 
     def warm(self, sounds: Sequence[Sound]) -> None:
         """Have sounds made that may be needed later; whether they can be is found out when they are."""
-        self._session.services.emit(PreparePrompt(f"{self._session.id}#warm", tuple(sounds)))
+        for sound in sounds:
+            self._session.services.emit(PreparePrompt(f"{self._session.id}#warm", (sound,)))
 
     def announce(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
         """As `prompt`, but heard out: routes to the leg and players that come meanwhile follow it."""

@@ -175,8 +175,18 @@ class Session:
     def next_turn(self, now: float) -> None:
         """Begin the next event's turn if none is in flight."""
         if self._beginning:
-            return  # an event that failed while it began: the loop below goes on
+            return  # an event failed while it began: whoever began it goes on
         self._beginning = True
+        try:
+            self._begin_waiting(now)
+        finally:
+            self._beginning = False
+        self.shield.look(now)
+        if self.turns.current is None:
+            self.legs.inbound.look_for_agent(now)
+            self.ending.idle(now)
+
+    def _begin_waiting(self, now: float) -> None:
         while self.turns.current is None and self._mailbox and not self.ending.over:
             posted = self._mailbox.popleft()
             event = posted.event
@@ -185,11 +195,6 @@ class Session:
             if found is None:
                 continue
             self.turns.begin(posted, found[0], found[1], now)
-        self._beginning = False
-        self.shield.look(now)
-        if self.turns.current is None:
-            self.legs.inbound.look_for_agent(now)
-            self.ending.idle(now)
 
     def drop_mailbox(self, now: float) -> None:
         """No more events for handlers; requests that wait are told."""
