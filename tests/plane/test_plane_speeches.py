@@ -29,13 +29,14 @@ class SonicService(Service):
         self.say({"type": "done", "context_id": context, "done": True, "status_code": 200})
 
 
-def opened(**fields: Any) -> tuple[Stage, SonicService]:
-    """A leg, and a player that is routed to it."""
+def opened(*, heard: bool = True, **fields: Any) -> tuple[Stage, SonicService]:
+    """A leg, and a player, routed to it where it is `heard`."""
     stage = Stage(service=SonicService)
     stage.leg(LEG)
     where = {"base_url": "ws://sonic.example", "api_key": "sk_1", "version": "2026-08-14", **fields}
     stage.tell(link.SpeechOpen(PLAYER, **where, confirm="open"))
-    stage.tell(link.Route(PLAYER, LEG))
+    if heard:
+        stage.tell(link.Route(PLAYER, LEG))
     service = stage.services[PLAYER]
     assert isinstance(service, SonicService)
     return stage, service
@@ -73,6 +74,25 @@ def test_what_is_asked_for_is_heard_and_its_end_told_when_it_is_heard_out() -> N
     assert told.heard == 0.2
     assert stage.payload(LEG) == b"\x20" * 1600
     stage.closed()
+
+
+def test_speech_that_waited_for_its_listener_or_was_held_starts_when_it_is_heard() -> None:
+    stage, service = opened(heard=False)
+    ask(stage)
+    service.chunk(b"\x20" * 1600, "c1")
+    stage.drain()
+    stage.run(0.5)
+    assert said(stage) == []
+    stage.tell(link.PlayerPause(PLAYER, on=True))
+    stage.tell(link.Route(PLAYER, LEG))
+    stage.run(0.5)
+    service.chunk(b"\x20" * 1600, "c1")
+    service.done("c1")
+    stage.drain()
+    assert said(stage) == []
+    stage.tell(link.PlayerPause(PLAYER, on=False))
+    stage.run(0.7)
+    assert said(stage) == [("started", "", "", False), ("chunks_finished", "c1", "", True)]
 
 
 def test_a_request_before_the_socket_is_open_waits_for_it() -> None:

@@ -140,10 +140,14 @@ class Speeches:
             facts = {"player": player.name, "limit_s": SPEECH_SECONDS}
             self._board.note(player.session, "ledger", "the player floods: audio is dropped", facts, now)
         if player.cord is not None and player.cord.sink:
-            if not player.started:
-                player.started = True
-                self._board.send(link.PlayerSaid(player.unit, "started"))
+            if not player.paused:
+                self._tell_started(player)
             self._board.kick(player.cord.sink, now)
+
+    def _tell_started(self, player: SpeechPlayer) -> None:
+        if not player.started:
+            player.started = True
+            self._board.send(link.PlayerSaid(player.unit, "started"))
 
     def _failed(self, player: SpeechPlayer, event: SonicError, now: float) -> None:
         """A context is over by an error; what was said of it is heard."""
@@ -152,6 +156,8 @@ class Speeches:
             self._chunks_finished(player, event.context_id, 0.0, event.message)
 
     def _tell_heard(self, player: SpeechPlayer, now: float) -> None:
+        if player.seconds_heard > 0:
+            self._tell_started(player)  # it spoke before it had a listener, or was held
         for name, context in player.heard_out():
             took = (context.first_audio or now) - context.asked
             self._chunks_finished(player, name, round(took, 3))
