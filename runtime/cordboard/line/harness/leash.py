@@ -1,16 +1,19 @@
 """Runs an agent program that must not outlive `cordboard line`: `python leash.py path/to/main.py`.
 
 Executed by the program's own Python, so by path, and with the standard library alone. Standard input is a pipe from
-`cordboard line`; its end is the end of the program, even when `cordboard line` was killed. The program itself runs as
-`python path/to/main.py` would.
+`cordboard line`; its end is the end of the program and of all that it started, even when `cordboard line` was killed
+and the program hears of nothing, for it computes. So the program is a process of its own, `python path/to/main.py`,
+in the group that the leash leads. Leaves out what a program puts into another session.
 """
 
 import os
-import runpy
+import select
 import signal
+import subprocess
 import sys
 import threading
-from pathlib import Path
+import time
+from typing import NoReturn
 
 GRACE = 3.0
 """Seconds for the program to finish its calls after SIGTERM."""
@@ -19,15 +22,32 @@ GRACE = 3.0
 def _watch() -> None:
     while os.read(0, 4096):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    threading.Event().wait(GRACE)
-    os._exit(1)
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(GRACE)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _end_like(returncode: int) -> NoReturn:
+    if returncode < 0:
+        if returncode != -signal.SIGKILL:
+            signal.signal(-returncode, signal.SIG_DFL)
+        os.kill(os.getpid(), -returncode)
+    os._exit(returncode & 0xFF)
+
+
+def run(program: list[str]) -> NoReturn:
+    """Run the program to its end, or to the pipe's, and end as it did."""
+    if os.getpgrp() != os.getpid():
+        os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for `cordboard line`
+    child = subprocess.Popen([sys.executable, *program], stdin=subprocess.DEVNULL)  # noqa: S603 (what was asked for)
+    signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
+    threading.Thread(target=_watch, name="leash", daemon=True).start()
+    returncode = child.wait()
+    if select.select([0], [], [], 0)[0]:  # the pipe has ended: nobody else ends what the program started
+        os.killpg(0, signal.SIGKILL)
+    _end_like(returncode)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for `cordboard line`
-    threading.Thread(target=_watch, name="leash", daemon=True).start()
-    program = sys.argv[1]
-    sys.argv = sys.argv[1:]
-    sys.path[0] = str(Path(program).parent)
-    runpy.run_path(program, run_name="__main__")
+    run(sys.argv[1:])
