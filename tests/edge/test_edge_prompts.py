@@ -57,9 +57,9 @@ def tell(tmp_path: Path, story: Story, **options: Any) -> None:
             await story(prompts, voice, tmp_path)
         finally:
             await prompts.close()
-        async with asyncio.timeout(5):
-            while len(asyncio.all_tasks()) > 1:  # a server that a story closed may be about to say goodbye
-                await asyncio.sleep(0)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:  # a server that a story closed may be about to say goodbye
+            assert not (await asyncio.wait(others, timeout=5))[1]
 
     asyncio.run(run())
 
