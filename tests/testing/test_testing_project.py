@@ -1,9 +1,10 @@
 """A user's own project: its template, its functions, its configuration, its test, in a pytest of its own."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.testing.project import run_pytest, write
 
 TEMPLATE = """
 Resources:
@@ -55,26 +56,12 @@ def test_fails(edge):
 
 
 def test_the_fixture_serves_a_project_of_its_own(tmp_path: Path) -> None:
-    for name, text in {
-        "template.yaml": TEMPLATE,
-        "functions/hello.py": FUNCTION,
-        "cordboard.toml": CONFIGURATION,
-        "tests/test_hello.py": TEST,
-    }.items():
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)],
-        cwd=tmp_path,
-        env={key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "CORDBOARD"))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "test_fails" in done.stdout
+    files = {"template.yaml": TEMPLATE, "functions/hello.py": FUNCTION}
+    write(tmp_path, {**files, "cordboard.toml": CONFIGURATION, "tests/test_hello.py": TEST})
+    told = run_pytest(tmp_path, "-q")
+    assert "1 failed, 1 passed" in told, told
+    assert "test_fails" in told
+    assert "timeline of s_" in told
 
 
 def test_the_plugin_alone_loads_no_simulator() -> None:
