@@ -1,26 +1,20 @@
 """The line_tools sample, whole calls in virtual time: what an agent's POST to the control URL does to the call."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cordboard.testing import Edge
 
-TEMPLATE = Path(__file__).parents[2] / "samples" / "functions" / "template.yaml"
+pytestmark = pytest.mark.cordboard(template="samples/functions/template.yaml", scenario="line-tools")
+
 SALES = "+15550002222"
 
 
 @pytest.fixture
-def desk() -> Iterator[Edge]:
-    edge = Edge(TEMPLATE, scenario="line-tools")
+def desk(edge: Edge) -> Edge:
     edge.keys(CARTESIA_API_KEY="k", CARTESIA_AGENT_ID="a", PSTN_CALLER_ID="+15550001111", TRANSFER_SALES=SALES)
-    try:
-        yield edge
-        edge.verify()
-    finally:
-        edge.close()
+    return edge
 
 
 def test_digits_of_the_agent_are_pressed_on_the_call(desk: Edge) -> None:
