@@ -35,6 +35,8 @@ class Session:
         self.protocol = ServerProtocol()
         self.received: list[dict[str, Any]] = []
         self.close_code: int | None = None
+        self.frozen = False
+        """Whether nothing is read or answered any more, though the connection stands."""
         self._writer = writer
         self._news = asyncio.Event()
 
@@ -80,6 +82,9 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take bytes of the harness."""
+        if self.frozen:
+            self.close_code = None if data else 1006
+            return
         if data:
             self.protocol.receive_data(data)
         else:

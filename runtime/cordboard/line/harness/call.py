@@ -27,7 +27,7 @@ from cordboard.line.harness.messages import (
     Transfer,
 )
 from cordboard.line.harness.mouth import Action, Mouth
-from cordboard.line.harness.notes import write_note
+from cordboard.line.harness.notes import Notes
 from cordboard.line.harness.program import clean
 from cordboard.line.records import CallRecord
 from cordboard.line.script import Agent
@@ -44,8 +44,8 @@ MAX_REASON = 123
 MAX_COMPLAINT = 100
 """Characters of a program's traceback that are told: its last line says most."""
 
-MAX_NOTED = 65536
-"""Bytes of a program's message that are kept; of a longer one, its type and length."""
+MAX_NOTED = 8192
+"""Bytes of a program's message that are kept beside the transcript; of a longer one, its type and length."""
 
 
 class HarnessCall(CallerSide):
@@ -69,6 +69,7 @@ class HarnessCall(CallerSide):
         self._agent_token = agent_token
         self._api = api_base_url
         self._faults = 0
+        self._notes = Notes(record.transcript, record.warn)
 
     # The program
 
@@ -171,9 +172,10 @@ class HarnessCall(CallerSide):
             self._record.say("agent: %s came too late", type(output).__name__)
         else:
             self._answers.expect(key)
-            await self._obey(output, self._mouth)
+            await self._obey(output, self._mouth, len(data))
 
-    async def _obey(self, output: Output, mouth: Mouth) -> None:
+    async def _obey(self, output: Output, mouth: Mouth, size: int) -> None:
+        """Do what a message of `size` bytes says."""
         match output:
             case Say():
                 mouth.say(output.content, interruptible=output.interruptible)
@@ -184,7 +186,7 @@ class HarnessCall(CallerSide):
             case messages.Config():
                 self._note_config(output.changes)
             case messages.Note():
-                write_note(self._record.transcript, output)
+                self._notes.write(output, size)
                 name = output.fields.get("name") or output.fields.get("event")
                 self._record.say("agent: %s %.80r", output.kind, name)
             case messages.Failed():
@@ -208,6 +210,8 @@ class HarnessCall(CallerSide):
     def _note_config(self, changes: Mapping[str, Any]) -> None:
         if changes:
             self._record.agent_config.update(changes)
+            if len(self._record.agent_config) > messages.MAX_SETTINGS:
+                raise AgentFault(f"config: more than {messages.MAX_SETTINGS} settings")
             names = ", ".join(sorted(changes))[:200]
             if self._studio.voice.paid:
                 self._record.say("agent: %s noted", names)

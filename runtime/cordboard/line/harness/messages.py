@@ -8,6 +8,7 @@ replaced (`json_values`), whatever the type.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,16 @@ MAX_CONTENT = 10_000
 
 MAX_DESTINATION = 256
 """Characters of a transfer's destination: a SIP URI with parameters."""
+
+
+MAX_SETTINGS = 64
+"""Settings of a call: the SDK knows five (§3.4)."""
+
+MAX_NAME = 80
+"""Characters of a setting's name."""
+
+MAX_SETTING = 1000
+"""Characters of a setting's value as JSON: ids and languages have fewer than 40."""
 
 
 class AgentFault(Exception):
@@ -181,7 +192,22 @@ def decode(message: Message) -> Output:
 
 
 def flat(config: Message) -> dict[str, Any]:
-    """Return the fields of a configuration that are not null, those of its tables as `table.key`."""
+    """Return the fields of a configuration that are not null, those of its tables as `table.key`.
+
+    Raises `AgentFault` for what is too large.
+    """
+    found = _flat(config)
+    if len(found) > MAX_SETTINGS:
+        raise AgentFault(f"config: more than {MAX_SETTINGS} settings")
+    for name, value in found.items():
+        if len(name) > MAX_NAME:
+            raise AgentFault(f"config: a setting's name has more than {MAX_NAME} characters")
+        if len(json.dumps(value)) > MAX_SETTING:
+            raise AgentFault(f"config: {name} has more than {MAX_SETTING} characters")
+    return found
+
+
+def _flat(config: Message) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in config.items():
         if key in ("type", "responding_to") or value is None:
@@ -300,7 +326,7 @@ def opening(status: int, body: str, complain: Callable[[str], None] = lambda fla
 
 
 def _is_target(path: str) -> bool:
-    return path.isascii() and path.isprintable() and " " not in path
+    return path.isascii() and path.isprintable() and not {" ", "#"} & set(path)
 
 
 # Sending
