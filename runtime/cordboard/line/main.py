@@ -12,14 +12,13 @@ import signal
 import sys
 from pathlib import Path
 
-from cordboard.line.ears import options as ear_options
-from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed
-from cordboard.line.harness.harness import Harness
-from cordboard.line.harness.program import AgentHost, AgentProgram, AgentUrl
+from cordboard.line import agent_options
+from cordboard.line.harness.environment import EnvironmentFailed
+from cordboard.line.harness.program import AgentHost
 from cordboard.line.platform import options as platform_options
 from cordboard.line.platform.options import DATA_DIR, OptionInvalid
 from cordboard.line.platform.store import StoreUnusable
-from cordboard.line.script import Script, load
+from cordboard.line.script import load
 from cordboard.line.server import LineServer
 from cordboard.line.tables import ScriptError
 from cordboard.line.voices import options as voice_options
@@ -43,53 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="TCP port, 0 for any (default: %(default)s)")
-    voice_options.add_arguments(parser)
-    group = parser.add_argument_group("an agent of your own: a cartesia-line program")
-    where = group.add_mutually_exclusive_group()
-    where.add_argument("--agent", type=Path, metavar="MAIN.PY", help="run this program, as one more agent")
-    where.add_argument("--agent-url", metavar="URL", help="use a program that runs already, http://host:port")
-    group.add_argument("--agent-id", metavar="ID", help="its agent id (default: the program's folder, or `agent`)")
-    group.add_argument("--agent-python", type=Path, metavar="PYTHON", help="run it with this Python, as it is")
-    group.add_argument(
-        "--agent-requirements",
-        type=Path,
-        metavar="FILE",
-        help="what a virtual environment for it is filled with (default: the locked cartesia-line)",
-    )
-    group.add_argument(
-        "--agent-dtmf",
-        choices=("turn", "bare"),
-        default="turn",
-        help="digits make turns of the caller, or are told and no more (default: %(default)s)",
-    )
-    ear_options.add_arguments(group)
+    agent_options.add_arguments(parser)
     platform_options.add_arguments(parser)
     webhook_options.add_arguments(parser)
-
-
-def agent_harness(args: argparse.Namespace, script: Script) -> dict[str, Harness]:
-    """Return the agent program of the command line by its id, not yet started. Raises `ScriptError`."""
-    if args.agent is None and args.agent_url is None:
-        if args.ear is not None:
-            raise ScriptError("--ear: needs --agent or --agent-url; an agent of the script understands nothing")
-        return {}
-    host: AgentHost
-    name: str = args.agent_id or "agent"
-    if args.agent is not None:
-        name = args.agent_id or args.agent.absolute().parent.name
-        requirements = args.agent_requirements or REQUIREMENTS
-        folder = args.data_dir or DATA_DIR
-        host = AgentProgram(args.agent, python=args.agent_python, requirements=requirements, folder=folder)
-    else:
-        try:
-            host = AgentUrl(args.agent_url)
-        except ValueError as exc:
-            raise ScriptError(f"--agent-url: {exc}") from exc
-    told = script.agents.get(name)
-    if told is not None and (told.steps or told.greeting is not None):
-        raise ScriptError(f"agents.{name}: is a program by --agent, so it has neither greeting nor steps")
-    ears = ear_options.open_ears(args)
-    return {name: Harness(host, ears, ear_options.open_turns(args), dtmf_turns=args.agent_dtmf == "turn")}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -131,7 +86,7 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
         script = load(args.script)
         options = platform_options.open_options(args)
         webhooks = webhook_options.open_webhooks(args)
-        harnesses = agent_harness(args, script)
+        harnesses = agent_options.agent_harness(args, script, args.data_dir or DATA_DIR)
         hosts = [harness.host for harness in harnesses.values()]
         voice = voice_options.open_voice(args, script)
         server = LineServer(

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from cordboard.line.agent_options import agent_harness
 from cordboard.line.harness import environment, program
 from cordboard.line.harness.environment import EnvironmentFailed, place, prepare
 from cordboard.line.harness.program import AgentProgram, AgentUrl, Watch, clean
-from cordboard.line.main import add_arguments, agent_harness, main
+from cordboard.line.main import add_arguments, main
 from cordboard.line.script import parse
 from cordboard.line.tables import ScriptError
 
@@ -207,7 +208,7 @@ def test_printed_lines_are_cleaned(line: str, logged: str) -> None:
 @pytest.mark.parametrize("url", ["x", "ftp://h", "http://", "http://h/path", "http://h?q=1", "http://h:port"])
 def test_a_bad_url_of_an_agent_is_refused(url: str) -> None:
     with pytest.raises(ScriptError, match="--agent-url"):
-        agent_harness(arguments("--agent-url", url), parse("[agents.x]\n", Path()))
+        agent_harness(arguments("--agent-url", url), parse("[agents.x]\n", Path()), Path())
 
 
 def test_a_url_that_does_not_answer_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -224,14 +225,14 @@ def arguments(*words: str) -> argparse.Namespace:
 def test_the_agents_id_is_its_folder_or_what_was_given() -> None:
     script = parse("[agents.told]\nbarge_in = false\n[agents.busy]\ngreeting = 'Hi'\n", Path())
     given = arguments("--agent", "x/front_desk/main.py", "--agent-dtmf", "bare")
-    assert agent_harness(given, script)["front_desk"].dtmf_turns is False
-    assert list(agent_harness(arguments("--agent-url", "http://h:1"), script)) == ["agent"]
-    assert list(agent_harness(arguments("--agent-url", "http://h:1", "--agent-id", "told"), script)) == ["told"]
-    assert agent_harness(arguments(), script) == {}
+    assert agent_harness(given, script, Path())["front_desk"].dtmf_turns is False
+    assert list(agent_harness(arguments("--agent-url", "http://h:1"), script, Path())) == ["agent"]
+    assert list(agent_harness(arguments("--agent-url", "http://h:1", "--agent-id", "told"), script, Path())) == ["told"]
+    assert agent_harness(arguments(), script, Path()) == {}
     with pytest.raises(ScriptError, match=r"agents\.busy"):
-        agent_harness(arguments("--agent-url", "http://h:1", "--agent-id", "busy"), script)
+        agent_harness(arguments("--agent-url", "http://h:1", "--agent-id", "busy"), script, Path())
     with pytest.raises(ScriptError, match="--ear"):
-        agent_harness(arguments("--ear", "x.toml"), script)
+        agent_harness(arguments("--ear", "x.toml"), script, Path())
 
 
 def test_each_requirements_file_has_a_place_of_its_own(tmp_path: Path) -> None:
