@@ -2,15 +2,13 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).parent.parent.parent
-SAM = ROOT / "var" / "sam" / "bin" / "sam"
-REGION: Final = "eu-west-1"
+from moto import mock_aws
+from tests.deploy.stack import REGION, ROOT, SAM, Deployed, deploy, transformed
 
 Sam = Callable[..., str]
 
@@ -43,3 +41,23 @@ def built(sam: Sam, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     sam("build", "--build-dir", str(folder), "--cache-dir", str(folder / "cache"))
     return folder / "template.yaml"
+
+
+@pytest.fixture(scope="session")
+def template(built: Path) -> Mapping[str, Any]:
+    """What CloudFormation makes of it."""
+    return transformed(built)
+
+
+@pytest.fixture(scope="module")
+def deployed(template: Mapping[str, Any], built: Path) -> Iterator[Deployed]:
+    """The stack of the stage `prod`, and AWS as moto doubles it around the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_DEFAULT_REGION": REGION,
+        }.items():
+            patch.setenv(name, value)
+        with mock_aws(config={"lambda": {"use_docker": False}}):
+            yield deploy(template, built, Stage="prod", RecordingDays="90", LogDays="7")

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from tests.deploy.conftest import REGION, SAM
 
+ROOT: Final = Path(__file__).parent.parent.parent
+SAM: Final = ROOT / "var" / "sam" / "bin" / "sam"
+REGION: Final = "eu-west-1"
 UNKNOWN_TO_MOTO: Final = (
     "AWS::Lambda::Version",
     "AWS::Lambda::Alias",
@@ -44,7 +46,7 @@ def pruned(template: Mapping[str, Any]) -> dict[str, Any]:
     outputs = {
         name: output
         for name, output in template["Outputs"].items()
-        if not any(f'"{each}' in json.dumps(output) for each in gone)
+        if not any(f'"{each}{end}' in json.dumps(output) for each in gone for end in '".')
     }
     return {**template, "Resources": resources, "Outputs": outputs}
 

@@ -15,8 +15,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from starlette.types import ASGIApp, Receive, Scope, Send
-from tests.deploy.conftest import REGION, ROOT
-from tests.deploy.stack import Deployed, deploy, transformed
+from tests.deploy.stack import REGION, ROOT, Deployed, deploy
 
 from cordboard.cli.main import main as cordboard
 from cordboard.demo.stage import CALLER, Stage
@@ -32,7 +31,7 @@ WEBHOOK_SECRET = "whs-4711-0815-webhook"
 
 
 @pytest.fixture
-def aws(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
+def aws(template: Mapping[str, Any], built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
     """The stack in a server of moto, which the environment of this process and its children names."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
@@ -44,7 +43,7 @@ def aws(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployed]:
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
     }.items():
         monkeypatch.setenv(name, value)
-    yield deploy(transformed(built), built)
+    yield deploy(template, built)
     server.stop()
 
 

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.deploy.conftest import REGION, ROOT, Sam
+from tests.deploy.conftest import Sam
+from tests.deploy.stack import REGION, ROOT
 
 from cordboard.hosts.template import read_template
 

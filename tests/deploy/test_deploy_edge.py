@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.deploy.conftest import ROOT
+from tests.deploy.stack import ROOT
 
 from cordboard.config.aws import AwsStorage, S3Sink
 from cordboard.config.load import load

@@ -4,36 +4,14 @@ Not shown here: IAM, KMS, Lambda's own versions, aliases and URLs. docs/deploy.m
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
-import pytest
-from moto import mock_aws
-from tests.deploy.conftest import REGION
-from tests.deploy.stack import Deployed, deploy, transformed
+from tests.deploy.stack import REGION, Deployed
 
 from cordboard.edge.stores import stage_addresses
 from cordboard.storage.addresses import open_claims, open_secrets, open_storage
-
-
-@pytest.fixture(scope="module")
-def template(built: Path) -> Mapping[str, Any]:
-    return transformed(built)
-
-
-@pytest.fixture(scope="module")
-def deployed(template: Mapping[str, Any], built: Path) -> Iterator[Deployed]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
-        }.items():
-            patch.setenv(name, value)
-        with mock_aws(config={"lambda": {"use_docker": False}}):
-            yield deploy(template, built, Stage="prod", RecordingDays="90", LogDays="7")
 
 
 def test_every_name_has_its_stage(deployed: Deployed) -> None:
