@@ -82,9 +82,11 @@ class Peer:
 
 
 @asynccontextmanager
-async def calling(server: LineServer, agent: str = "a", query: str = "") -> AsyncIterator[Peer]:
+async def calling(
+    server: LineServer, agent: str = "a", query: str = "", *, host: str = "127.0.0.1"
+) -> AsyncIterator[Peer]:
     """An open socket to an agent."""
-    url = f"ws://127.0.0.1:{server.port}/agents/stream/{agent}{query}"
+    url = f"ws://{host}:{server.port}/agents/stream/{agent}{query}"
     async with connect(url, additional_headers=HEADERS, compression=None, ping_interval=None, proxy=None) as socket:
         yield Peer(socket)
 

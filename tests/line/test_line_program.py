@@ -67,9 +67,10 @@ def test_a_bad_script_ends_with_2_and_names_the_key(tmp_path: Path, capsys: pyte
         (["--voice", "espeak-ng"], "espeak-ng is not installed: install it"),
         (["--voice", "piper:none.onnx"], "piper is not installed: install it"),
         (["--voice", "tones", "--voice-name=-x"], "--voice-name: must be"),
+        (["--voice", "tones", "--public-url", "line.example.org"], "--public-url: is not http://host"),
     ],
 )
-def test_a_voice_that_cannot_work_ends_with_2_and_a_remedy(
+def test_an_option_that_cannot_work_ends_with_2_and_a_remedy(
     options: list[str],
     complaint: str,
     tmp_path: Path,

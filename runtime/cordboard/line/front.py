@@ -77,6 +77,11 @@ class Front:
         """The TCP port that is listened on; None while it is not."""
         return None if self._server is None else int(self._server.sockets[0].getsockname()[1])
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses that are listened on; none while nothing is."""
+        return () if self._server is None else tuple(str(each.getsockname()[0]) for each in self._server.sockets)
+
     async def start(self, host: str, port: int) -> None:
         """Listen; `port` 0 lets the system choose. Raises OSError for a port in use."""
         if not self._config.loaded:

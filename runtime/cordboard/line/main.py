@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from cordboard.line import agent_options
+from cordboard.line.harness.api_address import check_public_url
 from cordboard.line.harness.environment import EnvironmentFailed
 from cordboard.line.harness.program import AgentHost
 from cordboard.line.platform import options as platform_options
@@ -42,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8090, help="TCP port, 0 for any (default: %(default)s)")
+    parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="where agent programs on other hosts reach this API (default: the address that they are called from)",
+    )
     agent_options.add_arguments(parser)
     platform_options.add_arguments(parser)
     webhook_options.add_arguments(parser)
@@ -89,8 +95,16 @@ async def _serve_until(stop: asyncio.Event, args: argparse.Namespace) -> int:
         harnesses = agent_options.agent_harness(args, script, args.data_dir or DATA_DIR)
         hosts = [harness.host for harness in harnesses.values()]
         voice = voice_options.open_voice(args, script)
+        public_url = "" if args.public_url is None else check_public_url(args.public_url)
         server = LineServer(
-            script, args.host, args.port, harnesses=harnesses, webhooks=webhooks, voice=voice, options=options
+            script,
+            args.host,
+            args.port,
+            harnesses=harnesses,
+            webhooks=webhooks,
+            voice=voice,
+            options=options,
+            public_url=public_url,
         )
         starting = asyncio.create_task(_start(server, hosts, webhooks))
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -20,6 +20,7 @@ from websockets.http11 import Request, Response
 
 from cordboard.line.call import Call, Connection
 from cordboard.line.front import Front
+from cordboard.line.harness.api_address import ApiAddress
 from cordboard.line.harness.call import HarnessCall
 from cordboard.line.harness.harness import Harness
 from cordboard.line.platform.agents import Callee
@@ -82,16 +83,19 @@ class LineServer:
         webhooks: Webhooks | None = None,
         voice: Voice | None = None,
         options: Options | None = None,
+        public_url: str = "",
     ) -> None:
         """`port` 0 lets the system choose. `seed` makes the ids of calls repeatable. The agents in `harnesses` are real
         programs, whose hosts the caller starts and closes; the script tells the rest of each, or nothing. `webhooks`
         are told what happens to calls; the caller starts and closes them. `voice` speaks instead of the script's.
-        `options` are the platform's. Raises `VoiceUnavailable`."""
+        `options` are the platform's. `public_url` is where programs elsewhere reach the API. Raises
+        `VoiceUnavailable`."""
         self.calls: deque[CallRecord] = deque(maxlen=MAX_CALLS)
         self._script = script
         self._harnesses = dict(harnesses or {})
         self._webhooks = webhooks
         self._options = options or Options()
+        self._public_url = public_url
         self._platform: Platform | None = None
         self._host = host
         self._port = port
@@ -229,7 +233,7 @@ class LineServer:
             wire = ManagedWire(agent, by_token=admission.by_token, variables=variables)
         if harness is None:
             return ScriptCall(socket, agent, self._studio, record, self._rng, wire, preset)
-        api = f"http://127.0.0.1:{self.port}"
+        api = ApiAddress(self._front.hosts, self.port, self._public_url)
         token: str | None = None
         if self.platform.knowledge is not None:
             token = await self.platform.gate.mint(["documents"], AGENT_TOKEN_LIFE, agent_id=agent.name)

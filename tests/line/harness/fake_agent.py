@@ -148,6 +148,8 @@ async def harnessing(
     dtmf_turns: bool = True,
     voice: Voice | None = None,
     options: Options | None = None,
+    host: str = "127.0.0.1",
+    public_url: str = "",
 ) -> AsyncIterator[tuple[LineServer, FakeAgent]]:
     """A stand-in whose agent `a` is a fake program; `settings` are as in a script. It hears `utterances`, or by other
     ears, or not at all."""
@@ -162,7 +164,16 @@ async def harnessing(
             dtmf_turns=dtmf_turns,
         )
         script = parse(f'[speech]\nengine = "tones"\n[agents.a]\n{settings}', Path())
-        server = LineServer(script, "127.0.0.1", 0, seed=1, harnesses={"a": harness}, voice=voice, options=options)
+        server = LineServer(
+            script,
+            host,
+            0,
+            seed=1,
+            harnesses={"a": harness},
+            voice=voice,
+            options=options,
+            public_url=public_url,
+        )
         await server.start()
         try:
             yield server, agent

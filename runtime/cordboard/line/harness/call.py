@@ -14,6 +14,7 @@ from typing import Any
 from cordboard.line import wire
 from cordboard.line.call import Connection
 from cordboard.line.harness import messages
+from cordboard.line.harness.api_address import ApiAddress
 from cordboard.line.harness.caller_side import CallerSide
 from cordboard.line.harness.harness import Harness
 from cordboard.line.harness.link import AgentLink, open_chat
@@ -59,15 +60,15 @@ class HarnessCall(CallerSide):
         record: CallRecord,
         rng: random.Random,
         harness: Harness,
-        api_base_url: str,
+        api: ApiAddress,
         service: wire.Wire | None = None,
         preset: Callable[[wire.Start], wire.Start] = lambda start: start,
         agent_token: str | None = None,
     ) -> None:
-        """`api_base_url` is where a program's calls of the service's API are to go, and `agent_token` opens it."""
+        """`api` is where a program's calls of the service's API are to go, and `agent_token` opens it."""
         super().__init__(socket, agent, studio, record, rng, harness, service, preset)
         self._agent_token = agent_token
-        self._api = api_base_url
+        self._api = api
         self._faults = 0
         self._notes = Notes(record.transcript, record.warn)
 
@@ -116,9 +117,13 @@ class HarnessCall(CallerSide):
         try:
             self._link = link
             if opening.wants_start:
-                self._pass_on(
-                    messages.start(caller, {**start.metadata, **opening.metadata}, self._api, self._agent_token)
-                )
+                metadata, api = {**start.metadata, **opening.metadata}, self._api.url(link.local_host)
+                self._pass_on(messages.start(caller, metadata, api, self._agent_token))
+                if not self._api.is_reachable(link.local_host):
+                    listening = ", ".join(self._api.hosts)
+                    self._record.warn(
+                        f"agent: its program cannot reach the API at {listening}: give --host or --public-url"
+                    )
             await self._acknowledge(start)
             async with asyncio.TaskGroup() as group:
                 self._group = group

@@ -86,6 +86,11 @@ class AgentLink:
             raise AgentFault(f"the WebSocket could not be opened: {type(exc).__name__}") from None
         return cls(socket)
 
+    @property
+    def local_host(self) -> str:
+        """The address that the connection leaves from."""
+        return str(self._socket.local_address[0])
+
     def send(self, message: Message) -> None:
         """Queue a message. One too many is lost, and `watch` raises."""
         try:
