@@ -310,7 +310,7 @@ class Call(abc.ABC):
         """Send a message of the Line wire's form, if this wire has one like it."""
         native = self._service.outgoing(message)
         if native is None:
-            self._record.say("%s is left out: the %s wire has none", message.get("event"), self._service.name)
+            self._record.warn(f"{message.get('event')} is left out: the {self._service.name} wire has none")
             return
         if (recording := self._record.recording) is not None:
             if message.get("event") == "media_output":

@@ -92,10 +92,11 @@ class Studio:
         """Leave nothing of the voice behind."""
         await self.voice.close()
 
-    def open(self, format_name: str, *, voice: str = "", language: str = "") -> ReplyReading:
+    def open(self, format_name: str, *, voice: str = "", language: str = "", pronunciation: str = "") -> ReplyReading:
         """Return the reading of a reply, in a format of `FORMATS`; by a voice of the engine and in a language."""
         form = FORMATS[format_name]
-        return ReplyReading(self.voice.open(form.rate, name=voice, language=language), form)
+        reading = self.voice.open(form.rate, name=voice, language=language, pronunciation=pronunciation)
+        return ReplyReading(reading, form)
 
     async def audio(self, sound: Sound, format_name: str) -> Spoken:
         """Return the sound in a format of `FORMATS`; made now, off the loop, when it was not prepared.

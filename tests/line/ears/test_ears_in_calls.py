@@ -14,9 +14,9 @@ from cordboard.line.server import LineServer
 from cordboard.media.energy import VoiceEvent
 from cordboard.media.samples import Samples
 
-from ..harness.fake_agent import FakeAgent, Session
-from ..harness.harness_talk import talk
-from ..line_peer import LOUD, SILENCE, Peer
+from ..harness.fake_agent import FakeAgent, Session, harnessing
+from ..harness.harness_talk import begin, run, talk
+from ..line_peer import LOUD, SILENCE, Peer, calling
 
 
 class HeldEar:
@@ -27,10 +27,17 @@ class HeldEar:
         self.hearing: list[asyncio.Future[str]] = []
         self.starts = 0
         self.closed = False
+        self.languages: list[str] = []
+        self.polyglot = False
 
-    def open(self, rate: int) -> Ear:
+    def open(self, rate: int, language: str = "") -> Ear:
         """It is its own maker, for one call."""
+        self.languages.append(language)
         return self
+
+    def use_language(self, language: str) -> bool:
+        self.languages.append(language)
+        return self.polyglot
 
     def receive_audio(self, samples: Samples) -> None:
         """Ignored."""
@@ -178,3 +185,21 @@ def test_other_turn_detectors_are_believed(owner: str) -> None:
 
     options: dict[str, Any] = {"turns": make} if owner == "the call" else {}
     talk(test, ears=ear, **options)
+
+
+@pytest.mark.parametrize("polyglot", [True, False])
+def test_a_program_chooses_the_language_that_is_heard_or_is_told_that_it_cannot(polyglot: bool) -> None:
+    async def test() -> None:
+        async with harnessing(ears=ear) as (server, agent), calling(server) as peer:
+            agent.answer = {**agent.answer, "config": {"language": "fr"}}
+            session = await begin(peer, agent)
+            session.send({"type": "config", "stt": {"language": "es"}, "responding_to": None})
+            session.send({"type": "custom", "metadata": {}})
+            await peer.until("custom")
+            told = "agent: stt.language noted; this ear has one language"
+            assert (told in server.calls[0].warnings) is not polyglot
+
+    ear = HeldEar()
+    ear.polyglot = polyglot
+    run(test())
+    assert ear.languages == ["fr", "fr", "es"]

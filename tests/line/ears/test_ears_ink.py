@@ -228,3 +228,33 @@ def test_a_service_that_takes_no_audio_is_given_up(monkeypatch: pytest.MonkeyPat
 def test_a_bad_url_is_refused(url: str) -> None:
     with pytest.raises(ScriptError, match="--ink-url"):
         InkEars(KEY, url)
+
+
+def test_another_language_is_understood_from_the_next_utterance_on() -> None:
+    async def test() -> None:
+        async with serving() as ink:
+            ear = InkEars(KEY, ink.url).open(8000, "fr")
+            first = await ink.sockets.get()
+            assert first.query["language"] == ["fr"]
+            ear.start()
+            assert ear.use_language("es")
+            ear.receive_audio(ramp(800))
+            text = asyncio.ensure_future(ear.finish())
+            assert (await first.commands.get())[0] == "finalize"
+            await first.send(type="transcript", is_final=True, text="une table", request_id="r")
+            await first.send(type="flush_done", request_id="r")
+            assert await text == "une table"
+            ear.start()
+            second = await ink.sockets.get()
+            assert second.query["language"] == ["es"]
+            ear.receive_audio(ramp(800))
+            text = asyncio.ensure_future(ear.finish())
+            assert (await second.commands.get())[0] == "finalize"
+            await second.send(type="transcript", is_final=True, text="una mesa", request_id="r")
+            await second.send(type="flush_done", request_id="r")
+            assert await text == "una mesa"
+            await ear.close()
+            await first.connection.wait_closed()
+            await second.connection.wait_closed()
+
+    run(test())

@@ -145,6 +145,7 @@ def test_configuration_is_noted_and_said_to_have_no_effect() -> None:
     async def test(server: LineServer, agent: FakeAgent, peer: Peer, session: Session) -> None:
         tts = {"voice_id": "v-es", "pronunciation_dict_id": None, "language": "es"}
         session.send({"type": "config", "tts": tts, "stt": {"language": "es"}, "language": "es", "responding_to": None})
+        session.send({"type": "config", "mood": "cheerful", "responding_to": None})
         session.send({"type": "custom", "metadata": {}})
         await peer.until("custom")
         record = server.calls[0]
@@ -153,8 +154,13 @@ def test_configuration_is_noted_and_said_to_have_no_effect() -> None:
             "tts.language": "es",
             "stt.language": "es",
             "language": "es",
+            "mood": "cheerful",
         }
-        assert any("one voice" in warning for warning in record.warnings)
+        assert record.warnings == [
+            "agent: tts.language, tts.voice_id noted; local speech has one voice",
+            "agent: stt.language noted; this ear has one language",
+            "agent: mood noted; it is not known here",
+        ]
 
     talk(test)
 

@@ -133,11 +133,14 @@ class Listening:
         self.closed = False
         self.turns = None
 
-    def open(self, rate: int) -> Ear:
+    def open(self, rate: int, language: str = "") -> Ear:
         return self
 
     def receive_audio(self, samples: Samples) -> None:
         self.heard.append(samples)
+
+    def use_language(self, language: str) -> bool:
+        return False
 
     def start(self) -> None:
         """It hears all."""

@@ -189,7 +189,7 @@ class Slow(TonesVoice):
         self.asked: list[str] = []
         self.stopped = 0
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> Any:
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> Any:
         self.asked.append(f"{rate} {name} {language}")
         return SlowReading(self, rate)
 

@@ -31,10 +31,10 @@ class Fickle(TonesVoice):
     def __init__(self) -> None:
         self.hanging = asyncio.Event()
         self.stopped = asyncio.Event()
-        self.asked: list[tuple[str, str]] = []
+        self.asked: list[tuple[str, str, str]] = []
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> Any:
-        self.asked.append((name, language))
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> Any:
+        self.asked.append((name, language, pronunciation))
         return FickleReading(self, rate)
 
 
@@ -165,13 +165,13 @@ def test_a_voice_that_the_program_asks_for_reads_its_next_reply() -> None:
             session.send(END)
             await told(session)
             await peer.until("turn_ended")
-            tts = {"voice_id": None, "pronunciation_dict_id": None, "language": "es"}
+            tts = {"voice_id": None, "pronunciation_dict_id": "p-1", "language": "es"}
             session.send({"type": "config", "tts": tts, "stt": None, "language": "es", "responding_to": None})
             session.send(say("Hola."))
             session.send(END)
             await told(session)
             await peer.until("turn_ended")
-            assert voice.asked == [("v-9", ""), ("v-9", "es")]
+            assert voice.asked == [("v-9", "", ""), ("v-9", "es", "p-1")]
 
     run(whole())
 

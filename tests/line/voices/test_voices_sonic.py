@@ -132,10 +132,11 @@ def test_a_reply_that_is_cut_is_cancelled_and_the_next_is_whole() -> None:
             async with aclosing(speak(first, "A long story that nobody wants to hear.")) as pieces:
                 assert isinstance(await anext(pieces), Piece)
             await first.close()
-            words, _ = await said(voice.open(8000, name="v-2", language="de"), "Gut.")
+            words, _ = await said(voice.open(8000, name="v-2", language="de", pronunciation="p-1"), "Gut.")
             assert words == [("Gut.", 0.0)]
         assert requests(received)[2] == (None, None, None, True)
         assert (received[3]["voice"]["id"], received[3]["language"]) == ("v-2", "de")
+        assert received[3]["pronunciation_dict_id"] == "p-1"
 
     run(test)
 

@@ -40,6 +40,9 @@ class Ear(Protocol):
     def receive_audio(self, samples: Samples) -> None:
         """All of the caller's audio, silence included, in order."""
 
+    def use_language(self, language: str) -> bool:
+        """Understand this language (`es`) from the next utterance on; False: it has one of its own."""
+
     def start(self) -> None:
         """The caller began to speak, up to `PRE_ROLL` ago."""
 
@@ -54,8 +57,9 @@ class Ear(Protocol):
 class Ears(Protocol):
     """Makes ears."""
 
-    def open(self, rate: int) -> Ear:
-        """Return the ear of a new call, inside a running loop; `rate` of its samples in Hz."""
+    def open(self, rate: int, language: str = "") -> Ear:
+        """Return the ear of a new call, inside a running loop; `rate` of its samples in Hz. `language` is as in
+        `Ear.use_language`."""
 
 
 class Utterance:

@@ -17,6 +17,9 @@ from cordboard.media.samples import Samples
 
 PATH = "/stt/websocket"
 
+LANGUAGE = "en"
+"""What the service understands when it is not told (§5.2)."""
+
 
 class InkEars:
     """Ears of one key."""
@@ -26,9 +29,9 @@ class InkEars:
         self._key = key
         self._url = check_url(url)
 
-    def open(self, rate: int) -> Ear:
+    def open(self, rate: int, language: str = "") -> Ear:
         """Return a new call's ear, which connects at once."""
-        return _InkEar(self._url + PATH, self._key, rate)
+        return _InkEar(self._url + PATH, self._key, rate, language or LANGUAGE)
 
 
 class _Heard:
@@ -43,10 +46,12 @@ class _Heard:
 class _InkEar:
     turns = None
 
-    def __init__(self, url: str, key: str, rate: int) -> None:
+    def __init__(self, url: str, key: str, rate: int, language: str) -> None:
         self._url = url
         self._key = key
         self._rate = rate
+        self._language = language
+        self._spoken = ""
         self._before = Utterance(rate)
         self._waiting: deque[_Heard] = deque()
         self._current: _Heard | None = None
@@ -60,7 +65,15 @@ class _InkEar:
         elif self._socket is not None:
             self._socket.send_audio(samples)
 
+    def use_language(self, language: str) -> bool:
+        self._language = language
+        return True
+
     def start(self) -> None:
+        if self._spoken != self._language and self._socket is not None and not self._waiting:
+            self._old.append(self._socket)  # the language is the socket's: another one is opened
+            self._socket.abandon()
+            self._socket = None
         self._current = heard = _Heard()
         self._waiting.append(heard)
         socket = self._socket or self._connect()
@@ -95,7 +108,8 @@ class _InkEar:
 
     def _connect(self) -> InkSocket:
         self._old = [socket for socket in self._old if not socket.is_gone]
-        self._socket = InkSocket(self._url, self._key, self._rate, self._receive, self._lost, language="en")
+        self._socket = InkSocket(self._url, self._key, self._rate, self._receive, self._lost, language=self._language)
+        self._spoken = self._language
         return self._socket
 
     def _receive(self, message: Message) -> None:

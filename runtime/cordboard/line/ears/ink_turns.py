@@ -36,7 +36,7 @@ class InkTurnsEars:
         self._key = key
         self._url = check_url(url)
 
-    def open(self, rate: int) -> Ear:
+    def open(self, rate: int, language: str = "") -> Ear:
         """Return a new call's ear, which connects at once."""
         return _InkTurnsEar(self._url + PATH, self._key, rate)
 
@@ -85,6 +85,10 @@ class _InkTurnsEar:
         if self._fault and not self._speaking:
             self._fallback = energy(self._rate, FALLBACK_DBFS)
         return events
+
+    def use_language(self, language: str) -> bool:
+        """This socket takes none (§5.3)."""
+        return False
 
     def start(self) -> None:
         """The turn is the service's own."""

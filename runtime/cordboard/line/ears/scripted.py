@@ -34,6 +34,10 @@ class ScriptedEar:
     def receive_audio(self, samples: Samples) -> None:
         """Ignored."""
 
+    def use_language(self, language: str) -> bool:
+        """Text is heard as it is written."""
+        return False
+
     def start(self) -> None:
         """Ignored."""
 
@@ -52,7 +56,7 @@ class ScriptedEars:
         self._everyone = tuple(everyone)
         self._calls = list(reversed(calls))
 
-    def open(self, rate: int) -> Ear:
+    def open(self, rate: int, language: str = "") -> Ear:
         """Return the next call's ear."""
         return ScriptedEar(self._calls.pop() if self._calls else self._everyone)
 

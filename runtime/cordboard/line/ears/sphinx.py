@@ -57,7 +57,7 @@ class SphinxEars:
         self._turn = asyncio.Lock()
         self._open = 0
 
-    def open(self, rate: int) -> Ear:
+    def open(self, rate: int, language: str = "") -> Ear:
         """Return a new call's ear; the first starts the process, which loads its model while the agent greets."""
         self._open += 1
         if self._starting is None:
@@ -143,6 +143,10 @@ class _SphinxEar:
 
     def receive_audio(self, samples: Samples) -> None:
         self._utterance.receive_audio(samples)
+
+    def use_language(self, language: str) -> bool:
+        """The grammar and its model have one."""
+        return False
 
     def start(self) -> None:
         self._utterance.start()

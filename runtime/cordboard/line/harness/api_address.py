@@ -45,7 +45,7 @@ class ApiAddress:
         )
 
     def _listens_at(self, local: str) -> bool:
-        everywhere = "::" if ":" in local else "0.0.0.0"  # noqa: S104 - compared, not bound
+        everywhere = "::" if ":" in local else "0.0.0.0"
         return local in self.hosts or everywhere in self.hosts
 
 

@@ -39,6 +39,12 @@ from cordboard.line.steps import transfer_call
 MAX_FAULTS = 50
 """Messages against the protocol until the program is given up."""
 
+OF_VOICE = frozenset({"tts.voice_id", "tts.language", "tts.pronunciation_dict_id"})
+"""Settings of a program that the voice follows, if it can (§3.4)."""
+
+SETTINGS = OF_VOICE | {"stt.language", "language"}
+"""All that are known; `language` stands for both where they are not given."""
+
 MAX_REASON = 123
 """Bytes of a close frame's reason (RFC 6455 §5.5)."""
 
@@ -101,7 +107,6 @@ class HarnessCall(CallerSide):
         form = FORMATS[start.input_format]
         caller = self._caller(start)
         opening = await open_chat(url, caller, lambda flaw: self._record.warn(f"agent: POST /chats: {flaw}"))
-        self._note_config(opening.config)
         link = await AgentLink.open(url, opening)
         self._mouth = mouth = Mouth(
             speaker,
@@ -111,10 +116,12 @@ class HarnessCall(CallerSide):
             complain=self._record.warn,
         )
         if self._harness.ears is not None:
-            self._ear = self._harness.ears.open(form.rate)
+            language = opening.config.get("stt.language") or opening.config.get("language") or ""
+            self._ear = self._harness.ears.open(form.rate, str(language))
         own = None if self._ear is None else self._ear.turns
         self._voice = own or self._harness.turns(form.rate, self._agent.threshold_dbfs)
         try:
+            self._note_config(opening.config)
             self._link = link
             if opening.wants_start:
                 metadata, api = {**start.metadata, **opening.metadata}, self._api.url(link.local_host)
@@ -213,17 +220,30 @@ class HarnessCall(CallerSide):
                 await self._socket.close(1000, reason.encode()[:MAX_REASON].decode("utf-8", "ignore"))
 
     def _note_config(self, changes: Mapping[str, Any]) -> None:
-        if changes:
-            self._record.agent_config.update(changes)
-            if len(self._record.agent_config) > messages.MAX_SETTINGS:
-                raise AgentFault(f"config: more than {messages.MAX_SETTINGS} settings")
-            names = ", ".join(sorted(changes))[:200]
-            if self._studio.voice.paid:
-                self._record.say("agent: %s noted", names)
-            else:
-                self._record.warn(f"agent: {names} noted; local speech has one voice")
+        """Follow a configuration from the next text and the next utterance on; what cannot be followed is told."""
+        config = self._record.agent_config
+        config.update(changes)
+        if len(config) > messages.MAX_SETTINGS:
+            raise AgentFault(f"config: more than {messages.MAX_SETTINGS} settings")
+        language = str(config.get("stt.language") or config.get("language") or "")
+        idle = {
+            "it is not known here": set(changes) - SETTINGS,
+            "local speech has one voice": set() if self._studio.voice.paid else set(changes) & OF_VOICE,
+            "this ear has one language": {"stt.language"} & set(changes),
+        }
+        if self._ear is not None and language and self._ear.use_language(language):
+            del idle["this ear has one language"]
+        for reason, names in idle.items():
+            if names:
+                self._record.warn(f"agent: {', '.join(sorted(names))[:200]} noted; {reason}")
+        if followed := set(changes).difference(*idle.values()):
+            self._record.say("agent: %s noted", ", ".join(sorted(followed)))
 
     def _open_reading(self, format_name: str) -> ReplyReading:
         config = self._record.agent_config
-        voice, language = (str(config.get(key) or "") for key in ("tts.voice_id", "tts.language"))
-        return self._studio.open(format_name, voice=voice, language=language)
+        return self._studio.open(
+            format_name,
+            voice=str(config.get("tts.voice_id") or ""),
+            language=str(config.get("tts.language") or config.get("language") or ""),
+            pronunciation=str(config.get("tts.pronunciation_dict_id") or ""),
+        )

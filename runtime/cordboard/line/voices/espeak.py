@@ -32,7 +32,7 @@ class EspeakVoice:
         except VoiceFailed as exc:
             raise VoiceUnavailable(f"espeak-ng voice {self._name!r}: {exc}; espeak-ng --voices lists them") from exc
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> WholeReading:
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> WholeReading:
         """Return a reading; it has one voice, whatever is asked."""
         return WholeReading(self._speak, rate)
 

@@ -42,7 +42,7 @@ class PiperVoice:
             raise VoiceUnavailable(f"piper: there is no voice file {self._model}: download one, .onnx and .onnx.json")
         self._rate = await asyncio.to_thread(_rate_of, self._model.with_name(self._model.name + ".json"))
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> WholeReading:
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> WholeReading:
         """Return a reading; it has one voice, whatever is asked."""
         return WholeReading(self._speak, rate)
 

@@ -90,11 +90,11 @@ class SonicVoice:
         if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.query or parts.fragment:
             raise VoiceUnavailable("sonic: its address must be ws(s)://host[:port]")
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> SonicReading:
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> SonicReading:
         """Return a reading."""
         if rate not in RATES:
             raise ValueError(f"Sonic makes no speech at {rate} Hz")
-        return SonicReading(self, rate, name or self._name, language or self._language)
+        return SonicReading(self, rate, name or self._name, language or self._language, pronunciation)
 
     async def close(self) -> None:
         """Close the socket; readings fail."""
@@ -176,7 +176,7 @@ class SonicVoice:
 class SonicReading:
     """One reply read by Sonic: a context, or several when it pauses."""
 
-    def __init__(self, voice: SonicVoice, rate: int, name: str, language: str) -> None:
+    def __init__(self, voice: SonicVoice, rate: int, name: str, language: str, pronunciation: str) -> None:
         self._voice = voice
         self._rate = rate
         self._request: Message = {
@@ -189,6 +189,8 @@ class SonicReading:
             "use_normalized_timestamps": False,
             "max_buffer_delay_ms": MAX_BUFFER_DELAY,
         }
+        if pronunciation:
+            self._request["pronunciation_dict_id"] = pronunciation
         self._context_id = ""
         self._queue: asyncio.Queue[Message | None] = asyncio.Queue()
         self._length = 0  # samples of the context so far

@@ -41,7 +41,7 @@ class TonesVoice:
     async def start(self) -> None:
         """It needs nothing."""
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> TonesReading:
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> TonesReading:
         """Return a reading."""
         return TonesReading(rate)
 

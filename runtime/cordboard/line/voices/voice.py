@@ -62,8 +62,9 @@ class Voice(Protocol):
     async def start(self) -> None:
         """Find what it needs; raises `VoiceUnavailable`."""
 
-    def open(self, rate: int, *, name: str = "", language: str = "") -> Reading:
-        """Return a reading at `rate` Hz, by the named voice and in the language if it has them."""
+    def open(self, rate: int, *, name: str = "", language: str = "", pronunciation: str = "") -> Reading:
+        """Return a reading at `rate` Hz, by the named voice, in the language and with the dictionary of pronunciations,
+        if it has them."""
 
     async def close(self) -> None:
         """Stop all readings and leave nothing behind."""
