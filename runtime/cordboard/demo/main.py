@@ -17,7 +17,7 @@ from .scenes import WORDS, Scene, record_of
 from .show import show
 from .speech import CallerSpeech, write_script
 from .stage import CALLER, Stage, StageError
-from .verdict import clear_to_silence, cleared, closed_with, judge, understood
+from .verdict import clear_to_silence, cleared, closed_with, judge, told, understood
 
 MARK = ".cordboard-demo"
 """File that says a folder is a demo's to clear; locked while one runs."""
@@ -134,6 +134,7 @@ async def _play(number: int, name: str, scene: Scene, stage: Stage, known: set[s
     if name == "lost":
         understood(checks, folder, WORDS[name])
         closed_with(checks, folder, 1011)
+        told(checks, folder)
     _keep(folder, stage.out / f"{number}-{name}")
     show(folder)
 

@@ -144,7 +144,7 @@ class Scene:
         answered = await self.heard("the agent begins to answer", call.hears_voice(8))
         before = agent_processes(self.stage.log("line"))
         self.say("the agent's program is killed (kill -9)")
-        os.kill(before[-1], signal.SIGKILL)
+        os.killpg(before[-1], signal.SIGKILL)  # the program, and the leash that leads its group
         await self._ended(call, "them", within=20)
         if answered is not None and call.last_packet_at is not None:
             seconds = call.last_packet_at - answered

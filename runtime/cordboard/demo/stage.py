@@ -118,7 +118,8 @@ class Stage:
                 return
 
     async def _start(self, name: str, words: Sequence[str]) -> asyncio.subprocess.Process:
-        with self.log(name).open("wb") as log:
+        log = os.open(self.log(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)  # people speak in it
+        try:
             process = await asyncio.create_subprocess_exec(
                 *self._cordboard(words, "cordboard.cli.leash"),
                 stdin=asyncio.subprocess.PIPE,  # its end is the end of the child, however we die
@@ -127,6 +128,8 @@ class Stage:
                 env={**os.environ, "NO_COLOR": "1"},
                 start_new_session=True,
             )
+        finally:
+            os.close(log)
         self._children.append((name, process))
         return process
 

@@ -7,9 +7,20 @@ from typing import Any
 
 from cordboard.contract.codec import decode
 from cordboard.contract.records import CallEnded
+from cordboard.media.energy import VoiceActivity
+from cordboard.media.wav import read_wav
 from cordboard.phone.call import PhoneCall
 
 from .checks import Checks
+
+AGENT_CHANNEL = 1
+"""Of the recording's two."""
+
+TURN_PAUSE_MS = 700
+"""Silence between two turns; espeak-ng pauses for half as long at a comma."""
+
+WORDS_A_SECOND = 1.5
+"""The least that a voice says: espeak-ng says two, tones four."""
 
 
 def judge(checks: Checks, folder: Path, raw: Mapping[str, Any], cause: str, heard: Mapping[str, int]) -> None:
@@ -35,6 +46,20 @@ def understood(checks: Checks, folder: Path, words: str) -> None:
     ]
     said = [turn["text"] for turn in turns if turn["role"] == "user"]
     checks.that("the agent was told what the caller said", said == [words], ", ".join(map(repr, said)))
+
+
+def told(checks: Checks, folder: Path) -> None:
+    """The transcript has at least the words that the length of the agent's last turn in the wav implies."""
+    wav = read_wav(folder / "recording.wav")
+    finder = VoiceActivity(wav.rate, release_ms=TURN_PAUSE_MS)
+    events = [*finder.process(wav.samples[:, AGENT_CHANNEL]), *finder.finish()]
+    last = [event.sample for event in events][-2:]
+    seconds = (last[1] - last[0]) / wav.rate if len(last) == 2 else 0.0
+    lines = (folder / "transcript.jsonl").read_text(encoding="utf-8").splitlines()
+    turns = [entry for entry in map(json.loads, lines) if entry["role"] == "agent"]
+    words = len((turns[-1].get("heard") or "").split()) if turns else 0
+    good = seconds > 0 and words >= int(seconds * WORDS_A_SECOND)
+    checks.that("the transcript has the words that are in the recording", good, f"{words} words in {seconds:.1f} s")
 
 
 def closed_with(checks: Checks, folder: Path, code: int) -> None:
