@@ -1,26 +1,30 @@
 """What `cordboard dev` sets, and what it leaves as the user wrote it."""
 
 import argparse
-import time
 from pathlib import Path
 
 import pytest
 
 from cordboard.cli import dev
+from cordboard.cli.dev_agent import check_options
 from cordboard.cli.errors import CliError
 from cordboard.config.load import load
 from cordboard.config.numbers import dial_allowed, outbound_for, route_for
 from cordboard.contract.records import Description
 from cordboard.contract.release import Release
-from cordboard.edge.data_dir import DataDir
-from cordboard.storage.secrets import SecretStore
-from cordboard.storage.sqlite import SqliteStorage
+from cordboard.line import agent_options
 
 
 def _args(**more: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     dev.add_arguments(parser)
     return argparse.Namespace(**{**vars(parser.parse_args([])), "verbose": False, "quiet": False, **more})
+
+
+def _parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    dev.add_arguments(parser)
+    return parser.parse_args(words)
 
 
 @pytest.fixture(autouse=True)
@@ -73,25 +77,6 @@ def test_the_written_configuration_routes_all_calls_and_dials_this_machine_alone
     assert written.functions.template == here / "template.yaml"
 
 
-def test_missing_keys_are_set_aloud_and_present_ones_kept(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = DataDir(here / "var")
-    data.make()
-    with SqliteStorage(data.storage, time.time) as storage:
-        storage.put("CARTESIA_AGENT_ID", "agent_mine", None)
-    dev._put_defaults(data, no_line=True)
-    assert not data.secrets.exists()
-    for _ in range(2):
-        dev._put_defaults(data, no_line=False)
-    told = capsys.readouterr().err
-    assert [name in told for name in ("CARTESIA_API_KEY", "PSTN_CALLER_ID", "CARTESIA_AGENT_ID")] == [True, True, False]
-    assert told.count("was missing") == 2
-    with SqliteStorage(data.storage, time.time) as storage, SecretStore(data.secrets) as secrets:
-        item = storage.get("CARTESIA_AGENT_ID")
-        assert item is not None
-        assert item.value == "agent_mine"
-        assert secrets.resolve("CARTESIA_API_KEY").version == 1
-
-
 @pytest.mark.parametrize(
     ("names", "chosen", "said"), [(["one"], "one", ""), (["two", "one"], "one", "write [[routes]]"), ([], None, "")]
 )
@@ -110,3 +95,48 @@ def test_the_scenario_that_takes_all_calls(
     else:
         assert dev._scenario(load(None, {}, {})) == chosen
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--agent", "no.py"], "--agent: no.py: no such file"),
+        (["--agent-url", "ftp://h"], "--agent-url: must be http"),
+        (["--agent-url", "http://h:1", "--agent-id", "demo-end"], "agents.demo-end: is a program"),
+        (["--ear", "ink"], "--ear: needs --agent"),
+        (["--agent-url", "http://h:1", "--ear", "ear.txt"], "--ear ear.txt: must be"),
+        (["--voice", "parrot"], "--voice"),
+        (["--script", "no.toml"], "no.toml"),
+        (["--no-line", "--agent", "main.py"], "--no-line"),
+        (["--no-line", "--voice", "tones"], "--no-line"),
+    ],
+)
+def test_options_of_the_stand_in_are_judged_before_anything_runs(words: list[str], said: str) -> None:
+    with pytest.raises(CliError, match=said):
+        check_options(_parsed(*words))
+
+
+def test_options_of_an_agent_are_handed_on(here: Path) -> None:
+    (here / "main.py").touch()
+    args = _parsed("--agent", "main.py", "--voice", "tones", "--agent-id", "mine", "--agent-dtmf", "bare")
+    assert check_options(args) == "mine"
+    parser = argparse.ArgumentParser()
+    agent_options.add_arguments(parser)
+    again = parser.parse_args(agent_options.as_words(args))
+    assert vars(again).items() <= vars(args).items()
+    assert (again.agent, again.voice, again.agent_dtmf) == (Path("main.py"), "tones", "bare")
+
+
+def test_a_configuration_by_which_no_call_reaches_the_agent_is_told(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "describe", lambda _: Release("r", {"desk": Description("desk")}))
+    path = here / "cordboard.toml"
+    path.write_text('[agents.cartesia]\nbase_url = "wss://x.example"\n')
+    dev._tell_of_lost_calls(_args(config=path), load(path, {}, {}))
+    told = capsys.readouterr().err
+    assert 'every incoming call is answered 404. To take them, write\n[[routes]]\nto = "*"\nscenario = "desk"' in told
+    assert "no call reaches the stand-in at ws://127.0.0.1:8090" in told
+    path.write_text('[[routes]]\nto = "*"\nscenario = "desk"\n[agents.cartesia]\nbase_url = "ws://localhost:8090"\n')
+    dev._tell_of_lost_calls(_args(config=path), load(path, {}, {}))
+    assert capsys.readouterr().err == ""

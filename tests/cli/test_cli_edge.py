@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from cordboard.cli.dev_keys import put_keys
+from cordboard.edge.data_dir import DataDir
 from cordboard.phone.softphone import Softphone
+
+from ..line.harness.real_agent import agent_python
 
 PATIENCE = 30.0
 """Seconds until a test gives up; every wait ends as soon as its event is there."""
@@ -137,6 +141,41 @@ def test_dev_takes_a_call_reloads_and_ends_with_ctrl_c(command: Command) -> None
     assert process.wait(10.0) == 0
     command.close()  # nothing of the group is left
     assert "Traceback" not in command.log()
+
+
+def test_dev_talks_to_an_agent_program_of_ones_own(command: Command) -> None:
+    """A real cartesia-line program; the keys lead to it, where they led to the scripted agent before."""
+    sip, port, line = _free_ports(3)
+    data = DataDir(command.folder / "var")
+    data.make()
+    put_keys(data, None)
+    program = REPOSITORY / "samples" / "agents" / "front_desk" / "main.py"
+    words = ("--agent", str(program), "--agent-python", str(agent_python()), "--voice", "tones")
+    process = command.start("dev", "--sip", str(sip), "--port", str(port), "--line-port", str(line), *words)
+    assert any(each.startswith("agent  front_desk: ") for each in command.lines_until("reloading"))
+    assert "key CARTESIA_AGENT_ID was 'demo-transfer': set to 'front_desk'" in command.log()
+    give_up = time.monotonic() + PATIENCE
+    while "agent: healthy" not in command.log():
+        assert time.monotonic() < give_up, command.log()
+        time.sleep(0.05)
+    asyncio.run(_listen_to_agent(sip))
+    command.lines_until("call.ended")
+    assert "call 1 [front_desk] → turn_started" in command.log()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15.0) == 0
+
+
+def test_dev_without_the_stand_in_names_the_keys_that_are_missing(command: Command) -> None:
+    sip, port = _free_ports(2)
+    process = command.start("dev", "--no-line", "--sip", str(sip), "--port", str(port))
+    command.lines_until("reloading")
+    told = command.log()
+    assert (
+        "CARTESIA_API_KEY is missing, which the sample functions read: cordboard keys put CARTESIA_API_KEY --s" in told
+    )
+    assert all(f"cordboard keys put {name}\n" in told for name in ("CARTESIA_AGENT_ID", "PSTN_CALLER_ID"))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15.0) == 0
 
 
 def test_edge_says_ready_once_as_json_and_ends_with_sigterm(command: Command) -> None:

@@ -8,11 +8,12 @@ writes `dev.toml` into the data folder: every number reaches the template's scen
 import argparse
 import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from cordboard.cli.dev_agent import check_options, make_environment
+from cordboard.cli.dev_keys import put_keys, tell_missing_keys
 from cordboard.cli.edge import run_edge, settled
 from cordboard.cli.errors import BAD, CliError
 from cordboard.cli.functions import describe
@@ -27,13 +28,10 @@ from cordboard.edge.data_dir import DataDir
 from cordboard.edge.processes import children
 from cordboard.edge.settle import own_address
 from cordboard.edge.supervisor import Child
-from cordboard.storage.secrets import SecretStore
-from cordboard.storage.sqlite import SqliteStorage
+from cordboard.line import agent_options
 
 LINE_PORT: Final = 8090  # of the stand-in, as `cordboard line` has it
 CONSULT_PORT: Final = 5062  # where dialled numbers ring: `cordboard phone answer --sip-port 5062`
-DEFAULT_SECRETS: Final = {"CARTESIA_API_KEY": "key-of-the-stand-in"}  # long: a timeline hides what looks like it
-DEFAULT_KEYS: Final = {"CARTESIA_AGENT_ID": "demo-transfer", "PSTN_CALLER_ID": "+15550001111"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--line-port", type=int, default=LINE_PORT, metavar="PORT", help="of the stand-in")
     parser.add_argument("--no-line", action="store_true", help="without Cartesia's stand-in")
     parser.add_argument("--script", type=Path, metavar="F", help="what the stand-in's agents do (TOML)")
+    agent_options.add_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run until a signal."""
+    agent = check_options(args)
     given = read_config(args)
     overrides = _overrides(args, given)
     config = read_config(args, overrides)
@@ -60,13 +60,19 @@ def main(args: argparse.Namespace) -> int:
         args.config = path
         note(f"no cordboard.toml here; using {path}")
     config = settled(read_config(args, overrides))
+    _tell_of_lost_calls(args, config)
     if config.storage.backend == "sqlite":
-        _put_defaults(data, args.no_line)
+        if args.no_line:
+            tell_missing_keys(data)
+        else:
+            put_keys(data, agent)
+    make_environment(args)
     edge_log.set_up("edge", config.log.format, config.log.level)
     processes = children(config, path, overrides, reload=True)
     if not args.no_line:
         script = () if args.script is None else ("--script", str(args.script))
-        processes.insert(0, _leashed("line", "line", "--host", "127.0.0.1", "--port", str(args.line_port), *script))
+        where = ("--host", "127.0.0.1", "--port", str(args.line_port))
+        processes.insert(0, _leashed("line", "line", *where, *script, *agent_options.as_words(args)))
     processes.append(_leashed("events", "--config", str(path), "calls", "timeline", "-f"))
     return run_edge(config, processes, args.json, lambda what: _welcome(args, config, what))
 
@@ -89,22 +95,14 @@ def _overrides(args: argparse.Namespace, given: Config) -> dict[str, object]:
     return wanted
 
 
-def _put_defaults(data: DataDir, no_line: bool) -> None:
-    """Keys that the seed scenario reads, where they are missing: made up, good for the stand-in alone."""
-    if no_line:
-        return
-    with (
-        SecretStore(data.secrets) as secrets,
-        SqliteStorage(data.storage, time.time, is_secret=secrets.is_secret) as storage,
-    ):
-        for name, value in DEFAULT_SECRETS.items():
-            if not secrets.is_secret(name):
-                secrets.put(name, value)
-                note(f"secret {name} was missing: set to {value!r}, which only the stand-in takes")
-        for name, value in DEFAULT_KEYS.items():
-            if not secrets.is_secret(name) and storage.get(name) is None:
-                storage.put(name, value, None)
-                note(f"key {name} was missing: set to {value!r}")
+def _tell_of_lost_calls(args: argparse.Namespace, config: Config) -> None:
+    """What a configuration of one's own leaves out or leads elsewhere, so that no call reaches the agent."""
+    if not config.routes:
+        note(f"{config_path(args)} has no [[routes]]: every incoming call is answered 404. To take them, write")
+        note(f'[[routes]]\nto = "*"\nscenario = "{_scenario(config)}"')
+    given, here = config.agents.cartesia.base_url, f"ws://127.0.0.1:{args.line_port}"
+    if not args.no_line and given.replace("//localhost:", "//127.0.0.1:") != here:
+        note(f"agents.cartesia.base_url is {given}: no call reaches the stand-in at {here}")
 
 
 def _scenario(config: Config) -> str:
@@ -152,5 +150,7 @@ def _welcome(args: argparse.Namespace, config: Config, what: Mapping[str, Any]) 
     out(f"       cordboard phone call sip:anything@{what['sip']}")
     if not args.no_line:
         out(f"agents {config.agents.cartesia.base_url} (the stand-in)")
+    if (name := agent_options.agent_name(args)) is not None:
+        out(f"agent  {name}: {args.agent or args.agent_url}; it answers once it is told to be healthy")
     out(f"dialled numbers ring at sip:127.0.0.1:{CONSULT_PORT}: cordboard phone answer --sip-port {CONSULT_PORT}")
     out(f"reloading {config.functions.template} and its functions on change; one line per event follows")

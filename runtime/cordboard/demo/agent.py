@@ -3,21 +3,17 @@
 The SDK stands in a virtual environment of its own below `var/agents` of the clone, made once, from a package index.
 """
 
-import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
-from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed, place, prepare
+from cordboard.line.harness.environment import REQUIREMENTS, EnvironmentFailed
+from cordboard.line.harness.installing import prepare_aloud
 
 from .stage import StageError
 
 AGENT = "front_desk"
 """Folder of the program below samples/agents, and its agent id."""
-
-PROGRESS = 10.0
-"""Seconds between two words about an installation that takes minutes on a slow link."""
 
 _STARTED = re.compile(r"agent: process (\d+) started")
 
@@ -27,13 +23,8 @@ async def agent_python(root: Path, say: Callable[[str], None]) -> Path:
 
     `root` is the clone; `say` hears how it goes.
     """
-    folder = root / "var" / "agents"
     try:
-        missing = not (place(folder, REQUIREMENTS) / ".installed").exists()
-        if missing:
-            say(f"installing cartesia-line into {folder}: once, one to several minutes, from your package index")
-        async with _telling(say if missing else lambda text: None):
-            return await prepare(folder, REQUIREMENTS)
+        return await prepare_aloud(root / "var" / "agents", REQUIREMENTS, say)
     except (EnvironmentFailed, OSError) as error:
         raise StageError(f"the agent's libraries could not be installed: {error}") from error
 
@@ -50,19 +41,3 @@ def agent_options(root: Path, python: Path, script: Path, ear: Path | None) -> l
 def agent_processes(log: Path) -> list[int]:
     """Return the process ids of the agent program, as the stand-in's log tells of them, the newest last."""
     return [int(number) for number in _STARTED.findall(log.read_text(encoding="utf-8", errors="replace"))]
-
-
-@contextlib.asynccontextmanager
-async def _telling(say: Callable[[str], None]) -> AsyncIterator[None]:
-    async def tell() -> None:
-        began = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(PROGRESS)
-            say(f"  … still installing, {asyncio.get_running_loop().time() - began:.0f} s")
-
-    telling = asyncio.create_task(tell())
-    try:
-        yield
-    finally:
-        telling.cancel()
-        await asyncio.wait({telling})
