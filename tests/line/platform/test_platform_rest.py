@@ -144,6 +144,9 @@ def test_bodies_are_bounded_and_json() -> None:
         assert (await ready.fault("PATCH", "/agents/a", 400, content=b"{"))[0] == "invalid_json"
         assert (await ready.fault("PATCH", "/agents/a", 400, content=b"[]"))[0] == "invalid_json"
         assert (await ready.fault("PATCH", "/agents/a", 400, content=b"[" * 60_000))[0] == "invalid_json"
+        for value, told in ((b"NaN", "is no finite number"), (b'"\\ud800"', "holds half a character")):
+            refused = await ready.fault("PATCH", "/agents/a", 400, content=b'{"name":%s}' % value)
+            assert refused == ("invalid_json", f"name {told}")
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         assert (await ready.fault("PATCH", "/agents/a", 415, content=b"a=b", headers=form))[0] == (
             "unsupported_media_type"

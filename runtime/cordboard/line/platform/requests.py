@@ -7,7 +7,6 @@ them would hide what it does not do.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
+from cordboard.line.json_values import read
 from cordboard.line.platform.gate import Credentials, credentials
 
 MAX_BODY: Final = 64 * 1024
@@ -99,10 +99,13 @@ async def body_of(request: Request) -> Body:
         raise ApiError(408, "body_timeout", "the body did not arrive") from None
     except ClientDisconnect:
         raise ApiError(400, "body_incomplete", "the body did not arrive") from None
+    flaws: list[str] = []
     try:
-        value = json.loads(data) if data else {}
-    except (ValueError, RecursionError):
+        value = read(bytes(data), flaws.append) if data else {}
+    except ValueError:
         raise ApiError(400, "invalid_json", "the body is not JSON") from None
+    if flaws:
+        raise ApiError(400, "invalid_json", flaws[0].partition(",")[0])
     if not isinstance(value, dict):
         raise ApiError(400, "invalid_json", "the body is not a JSON object")
     return Body("", value)
@@ -133,7 +136,7 @@ class Body:
             return default
         if not isinstance(value, str) or len(value) > most:
             raise self.fault(name, f"is not a text of at most {most} characters")
-        return value.encode("utf-8", "replace").decode()  # JSON may hold half a surrogate pair
+        return value
 
     def flag(self, name: str) -> bool:
         """A boolean; false when it is not there."""
