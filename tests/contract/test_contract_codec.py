@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cordboard.contract import commands, records
+from cordboard.contract import call_record, commands, records
 from cordboard.contract.codec import MAX_DEPTH, DecodeError, check_json, decode, encode
 from cordboard.contract.events import Event
 
@@ -150,8 +150,8 @@ def test_fingerprint_depends_on_every_part_and_not_on_key_order() -> None:
 
 
 def test_the_ledger_identity() -> None:
-    entry = records.LedgerEntry(
+    entry = call_record.LedgerEntry(
         "agent", "caller", 8000, received=500, sent=160, cleared=100, discarded={"hold": 80}, queued=160
     )
     assert entry.balanced()
-    assert not records.LedgerEntry("agent", "caller", 8000, received=1).balanced()
+    assert not call_record.LedgerEntry("agent", "caller", 8000, received=1).balanced()

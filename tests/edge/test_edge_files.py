@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cordboard.contract.call_record import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.codec import decode
-from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 from cordboard.edge.atomic import private_directory, write_atomic
 from cordboard.edge.control.calls import CallFiles

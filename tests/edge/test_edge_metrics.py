@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cordboard.config.model import Route
 from cordboard.contract import link
-from cordboard.contract.records import CallEnded, TimelineEntry
+from cordboard.contract.call_record import CallEnded, TimelineEntry
 from cordboard.edge.control.metrics import Metrics, cause_label
 from cordboard.session.effects import Invoke
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cordboard.config.model import Retention
+from cordboard.contract.call_record import CallEnded
 from cordboard.contract.codec import decode
-from cordboard.contract.records import CallEnded
 from cordboard.edge import atomic, erasure
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.finisher import work_off

@@ -9,8 +9,8 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from cordboard.contract.call_record import CallEnded
 from cordboard.contract.codec import decode
-from cordboard.contract.records import CallEnded
 from cordboard.demo.stage import NUMBER, Stage
 from cordboard.demo.verdict import timeline
 from cordboard.line.records import CallRecord

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from cordboard.config.load import load
+from cordboard.contract.call_record import CallEnded, TimelineEntry
 from cordboard.contract.commands import fingerprint
 from cordboard.contract.patience import Fallback, Patience
-from cordboard.contract.records import CallEnded, Description, EventRoute, TimelineEntry
+from cordboard.contract.records import Description, EventRoute
 from cordboard.contract.release import Release
 from cordboard.session import effects as out
 from cordboard.session.engine import ControlEngine

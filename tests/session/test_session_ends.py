@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cordboard.contract import link
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.session import effects as out
 from cordboard.session.causes import fault_of
 from cordboard.sip import events as sip

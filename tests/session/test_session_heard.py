@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.contract.transcript import Mark, TranscriptEntry
 from cordboard.media.chain import PCMU_8000
 from cordboard.plane.cord import Cord

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from cordboard.contract import link
-from cordboard.contract.records import DialogRecord
+from cordboard.contract.call_record import DialogRecord
 from cordboard.session import effects as out
 from cordboard.sip import events as sip
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from cordboard.contract.records import CallEnded
+from cordboard.contract.call_record import CallEnded
 from cordboard.simulator.agent_service import SimulatedAgent
 from cordboard.simulator.edge import PUBLIC_URL, HttpReply
 from cordboard.simulator.phones import Phone

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from . import commands, events, journal, records, webhooks
+from . import call_record, commands, events, journal, records, webhooks
 
 SCHEMAS = Path(__file__).parent / "schemas"
-ROOTS = (records.Invocation, records.Answer, records.Description, records.DialogRecord, records.CallEnded,
-         records.TimelineEntry, webhooks.WebhookInvocation, webhooks.WebhookAnswer)  # fmt: skip
+ROOTS = (records.Invocation, records.Answer, records.Description, call_record.DialogRecord, call_record.CallEnded,
+         call_record.TimelineEntry, webhooks.WebhookInvocation, webhooks.WebhookAnswer)  # fmt: skip
 
 
 def field_docs(kind: type) -> dict[str, str]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cordboard.contract.call_record import CallEnded
 from cordboard.contract.codec import decode
-from cordboard.contract.records import CallEnded
 from cordboard.media.energy import VoiceActivity
 from cordboard.media.wav import read_wav
 from cordboard.phone.call import PhoneCall

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cordboard.contract import link
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.media.dtmf import InvalidDigit
 
 from . import effects

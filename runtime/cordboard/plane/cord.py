@@ -7,7 +7,7 @@ and are converted when their frame is due. A cord without a sink keeps what an a
 from collections import deque
 from typing import NamedTuple
 
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.media.chain import Chain, Format, build_chain
 
 from .ledger import Ledger, Reason, Turn

@@ -11,7 +11,7 @@ where `queued` is measured from the queue, never derived, so that a lost sample 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 
 Reason = Literal["unbridged", "replaced", "hold", "dtmf", "overflow", "ended"]
 REASONS: tuple[Reason, ...] = get_args(Reason)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cordboard.contract.call_record import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.commands import Sound
 from cordboard.contract.journal import JournalLine
-from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 
 Address: TypeAlias = tuple[str, int]

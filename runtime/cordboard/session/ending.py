@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import link
+from cordboard.contract.call_record import CallEnded, LedgerEntry
 from cordboard.contract.events import SessionTerminating
-from cordboard.contract.records import CallEnded, LedgerEntry
 
 from .causes import fault_of
 from .effects import ReleaseDone, SessionEnded

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from cordboard.config.model import Config
 from cordboard.contract import link
+from cordboard.contract.call_record import CallEnded, DialogRecord
 from cordboard.contract.codec import DecodeError
-from cordboard.contract.records import CallEnded, DialogRecord
 from cordboard.contract.release import Release
 from cordboard.sip import events as sip
 from cordboard.sip.dialog import DialogState

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
 
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.contract.transcript import Mark
 
 GAP: Final = "…"

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import commands, link
+from cordboard.contract.call_record import DialogRecord
 from cordboard.contract.events import CallDisconnected, CallFailed, CallProgress, CallTone
-from cordboard.contract.records import DialogRecord
 from cordboard.sip import events as sip
 from cordboard.sip.dialog import DialogState
 from cordboard.sip.info import parse_info_digit

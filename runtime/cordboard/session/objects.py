@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cordboard.contract.records import LegRecord, ObjectRecord
+from cordboard.contract.call_record import LegRecord
+from cordboard.contract.records import ObjectRecord
 from cordboard.sip.offer import LocalMedia, Negotiated
 
 from .timers import Timer

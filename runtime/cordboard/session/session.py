@@ -12,10 +12,11 @@ from typing import Any
 
 from cordboard.config.model import Route
 from cordboard.contract import link
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.contract.codec import decode, encode
 from cordboard.contract.commands import Command
 from cordboard.contract.events import EVENTS, CommandFailed, Event
-from cordboard.contract.records import LedgerEntry, ObjectRecord, Reply
+from cordboard.contract.records import ObjectRecord, Reply
 from cordboard.contract.release import Release
 from cordboard.contract.transcript import TranscriptEntry
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cordboard.contract.records import TimelineEntry
+from cordboard.contract.call_record import TimelineEntry
 
 MAX_TEXT = 4096
 """Characters of one text in the timeline; a SIP message over UDP is below 1,500 bytes."""

@@ -7,7 +7,7 @@ Utterances are kept until the end, because only then the ledger knows how much o
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from cordboard.contract.records import LedgerEntry
+from cordboard.contract.call_record import LedgerEntry
 from cordboard.contract.transcript import Mark, TranscriptEntry
 
 from .heard import NO_SOUND, Sound, heard_of, sounds, tells_all

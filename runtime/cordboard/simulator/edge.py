@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cordboard.config.model import Config
+from cordboard.contract.call_record import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.journal import write_line
-from cordboard.contract.records import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 from cordboard.session import effects
 from cordboard.session.engine import ControlEngine

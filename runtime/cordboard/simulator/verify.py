@@ -7,7 +7,7 @@ what the phone received, unless the network loses some.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cordboard.contract.records import CallEnded
+from cordboard.contract.call_record import CallEnded
 
 from .edge import SimulatedSession
 

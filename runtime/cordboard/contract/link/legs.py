@@ -56,8 +56,8 @@ class LegFallback:
     leg: str
     """Unit id."""
     source: str = ""
-    """`ringback`, the id of a leg whose early media it hears, or empty for nothing; `comfort`: the comfort tone, which is
-    heard beneath a source that is silent, too."""
+    """`ringback`, the id of a leg whose early media it hears, or empty for nothing; `comfort`: the comfort tone, which
+    is heard beneath a source that is silent, too."""
 
 
 @message

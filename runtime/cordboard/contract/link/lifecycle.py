@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..records import LedgerEntry
+from ..call_record import LedgerEntry
 from .wire import message
 
 # --- control → plane

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from cordboard.contract.call_record import CallEnded, TimelineEntry
 from cordboard.contract.codec import encode
 from cordboard.contract.journal import JournalLine
-from cordboard.contract.records import CallEnded, TimelineEntry
 from cordboard.contract.transcript import TranscriptEntry
 from cordboard.edge.atomic import FILE_MODE, private_directory, write_atomic, write_json
 from cordboard.edge.control.journal import JournalFiles

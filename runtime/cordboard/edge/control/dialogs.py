@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from cordboard.contract.call_record import DialogRecord
 from cordboard.contract.codec import DecodeError, decode, encode
-from cordboard.contract.records import DialogRecord
 from cordboard.edge.atomic import write_json
 
 MAX_FILES: Final = 10_000  # dialogs read at a start; a machine holds some thousand calls

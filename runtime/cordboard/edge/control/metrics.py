@@ -23,7 +23,7 @@ from prometheus_client import (
 )
 
 from cordboard.config.model import Route
-from cordboard.contract.records import CallEnded, TimelineEntry
+from cordboard.contract.call_record import CallEnded, TimelineEntry
 from cordboard.contract.webhooks import WEBHOOKS
 from cordboard.session.effects import Invoke
 

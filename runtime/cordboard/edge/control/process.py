@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-from cordboard.contract.records import DialogRecord
+from cordboard.contract.call_record import DialogRecord
 from cordboard.contract.release import Release
 from cordboard.edge import log as edge_log
 from cordboard.edge.control.calls import CallFiles
