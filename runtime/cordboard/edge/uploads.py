@@ -70,7 +70,7 @@ class Uploads:
             try:
                 self.turn()
                 pause = POLL
-            except (UploadFailed, OSError) as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the next look may go well)
                 pause = min(2 * pause, MAX_PAUSE)
                 log.error("recordings wait for %s, next try in %.0f s: %s", self._sink, pause, error)
             wait(pause)

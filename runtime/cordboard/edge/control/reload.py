@@ -8,7 +8,6 @@ from typing import Final
 
 from cordboard.contract.release import Release
 from cordboard.edge.control.turns import FunctionHost
-from cordboard.hosts.errors import FunctionError, ReleaseError
 
 POLL: Final = 0.5  # seconds between two looks; shorter than switching from the editor to the phone
 ALIAS_POLL: Final = 15.0  # seconds between two looks at the aliases: a request a function, of 100 each second
@@ -45,7 +44,7 @@ async def follow(host: FunctionHost, on_release: Callable[[Release], None], ever
         await asyncio.sleep(every)
         try:
             release = await host.reload()
-        except (ReleaseError, FunctionError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the next look may go well)
             if str(error) != told:
                 log.error("new calls stay with release %s: %s", current, error)
             told = str(error)

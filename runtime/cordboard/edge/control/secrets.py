@@ -13,7 +13,7 @@ from cordboard.config.model import Config
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.stores import store_addresses
 from cordboard.storage.addresses import open_secrets
-from cordboard.storage.interface import SecretNotFound, SecretReader, SecretValue, StorageUnavailable
+from cordboard.storage.interface import SecretNotFound, SecretReader, SecretValue
 from cordboard.storage.parameter_store import ParameterStoreSecrets
 
 REFRESH: Final = 15.0  # seconds; one request for ten secrets, of 40 that Parameter Store takes each second
@@ -46,7 +46,7 @@ class KeptSecrets:
             await asyncio.sleep(every)
             try:
                 await self.refresh()
-            except StorageUnavailable as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the next look may go well)
                 if not failed:
                     log.error("secrets stay as they were: %s", error)
                 failed = True
