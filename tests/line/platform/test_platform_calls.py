@@ -248,6 +248,29 @@ def test_a_redacted_call_keeps_id_times_and_end_reason(tmp_path: Path) -> None:
     play(test, folder=tmp_path)
 
 
+def test_what_steers_a_call_is_told_to_its_agent_and_kept_nowhere(tmp_path: Path) -> None:
+    url = "https://edge.example/control/TOKEN.x-y_z"
+    kept = {"from": "+1", "to": "+2", "note": "/control/room", "n": 1}
+    metadata = {**kept, "vox_session_control_url": url, "deep": {"url": f"{url}/end?a=1"}}
+
+    async def test(ready: Stage) -> None:
+        async with calling(ready.server) as peer:
+            await peer.start(metadata=metadata)
+            await peer.until("turn_ended")
+        id = await ready.ended()
+        assert ready.server.calls[-1].metadata == metadata
+        assert (await ready.json("GET", f"/agents/calls/{id}"))["metadata"] == {
+            **kept,
+            "vox_session_control_url": "https://edge.example/control/***",
+            "deep": {"url": "https://edge.example/control/***/end?a=1"},
+        }
+        assert b"TOKEN" not in stored(tmp_path)
+
+    webhooks = Webhooks("http://127.0.0.1:9/", "secret", Outbox(tmp_path / OUTBOX))
+    play(test, folder=tmp_path, webhooks=webhooks)
+    asyncio.run(webhooks.close())
+
+
 @pytest.mark.parametrize("same_life", [True, False])
 def test_a_redacted_calls_webhooks_that_wait_are_gone(same_life: bool, tmp_path: Path) -> None:
     """With a receiver that is away, and in a later life of the stand-in that has none."""

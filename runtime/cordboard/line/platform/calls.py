@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ from cordboard.line.webhooks.sender import Webhooks
 
 MAX_METADATA: Final = 65_536
 """Characters of a call's metadata that are kept, as many as a message of REST may bring."""
+
+_CONTROL_TOKEN: Final = re.compile(r"(/control/)[^/?#]+")
+"""Of a URL by which an agent's tools steer the call, and so may whoever reads it."""
 
 MAX_CREATED: Final = 1000
 """Outbound calls that are being dialled."""
@@ -104,7 +108,7 @@ class Calls:
             record.begun_at,
             deployment_id=None if deployment is None else deployment.id,
             telephony=telephony(record.metadata, "inbound" if created is None else "outbound", record.stream_id),
-            metadata=_bounded(record.metadata),
+            metadata=_kept(record.metadata),
         )
         self._live[row.id] = record, row
         self._told[row.id] = set()
@@ -174,7 +178,7 @@ class Calls:
         """An outbound call is planned: its socket is to show its id. Raises OverflowError for too many."""
         if len(self._created) >= MAX_CREATED:
             raise OverflowError(f"{MAX_CREATED} calls are being dialled already")
-        row = CallRow(call_id, agent_id, "created", telephony=dict(parties), metadata=_bounded(metadata))
+        row = CallRow(call_id, agent_id, "created", telephony=dict(parties), metadata=_kept(metadata))
         timer = asyncio.get_running_loop().call_later(1 << 20, lambda: None)
         self._created[call_id] = row, timer
         self._worker.post(self._store.put_call, row)
@@ -285,6 +289,14 @@ class Calls:
         return call_object(row, self._agents.name(row.agent_id), transcript)
 
 
-def _bounded(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    size = len(json.dumps(dict(metadata)))
-    return dict(metadata) if size <= MAX_METADATA else {"_truncated": True, "_characters": size}
+def _kept(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """A call's metadata as it is stored and told: bounded, and without what steers the call."""
+    kept: dict[str, Any] = {name: _harmless(name, value) for name, value in metadata.items()}
+    size = len(json.dumps(kept))
+    return kept if size <= MAX_METADATA else {"_truncated": True, "_characters": size}
+
+
+def _harmless(name: str, value: object) -> object:
+    if isinstance(value, str) and name.endswith("url"):
+        return _CONTROL_TOKEN.sub(r"\1***", value)
+    return {key: _harmless(key, item) for key, item in value.items()} if isinstance(value, dict) else value
