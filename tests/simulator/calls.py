@@ -5,7 +5,8 @@ from typing import Any
 
 from cordboard.contract.call_record import CallEnded
 from cordboard.simulator.agent_service import SimulatedAgent
-from cordboard.simulator.edge import PUBLIC_URL, HttpReply
+from cordboard.simulator.edge import PUBLIC_URL
+from cordboard.simulator.observed import HttpReply
 from cordboard.simulator.phones import Phone
 from cordboard.simulator.simulation import Simulation
 

@@ -28,6 +28,7 @@ from .ending import Ending
 from .executor import Executor
 from .fallback import FallingBack
 from .gathering import Gathering
+from .in_flight import Posted
 from .journal import SessionJournal
 from .legs import Legs
 from .patience import Shield
@@ -39,7 +40,7 @@ from .steps import Step
 from .timeline import Redactor, Timeline
 from .timers import Timer
 from .transcript import Transcript, line_of
-from .turn import Posted, Turns
+from .turn import Turns
 
 MAX_MAILBOX = 200
 """Events that may wait; a flood of digits or agent events beyond it is dropped and noted."""

@@ -9,11 +9,9 @@ A round is atomic: nothing of an answer that is failed, refused or void is execu
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from cordboard.contract.codec import DecodeError, decode, encode
-from cordboard.contract.events import Event
 from cordboard.contract.records import (
     MAX_INVOCATIONS,
     MAX_REQUEST,
@@ -29,15 +27,12 @@ from cordboard.contract.records import (
 from .answer_check import check_answer, check_size
 from .breaker import COUNTED
 from .effects import Invoke, Log
+from .in_flight import PARKED_LIMIT, Posted, Turn
 from .policy import Policy, policy_for
 from .steps import Journal, Step
-from .timers import Timer
 
 if TYPE_CHECKING:
     from .session import Session
-
-PARKED_LIMIT = 30.0
-"""Seconds an event may be parked, over all its rounds (DESIGN §4)."""
 
 HOST_GRACE = 12.0
 """Seconds beyond a round's time after which a silent host is given up: it may wait twice for a free worker."""
@@ -47,53 +42,6 @@ ATTEMPTS = 2
 
 THROTTLED_PAUSE = 0.3
 """Seconds before a throttled round is tried again: at once it would be throttled again, and a caller waits."""
-
-
-@dataclass(slots=True)
-class Posted:
-    """An event in the mailbox."""
-
-    event: Event
-    at: float
-    """Monotonic seconds at which it happened."""
-    cause: str
-    """What an end that its handler commands would be put down to."""
-    request: str = ""
-    """Token of the HTTP request that waits for its reply."""
-    noted: Mapping[str, Any] | None = None
-    """What may be written in place of the event's data."""
-
-
-@dataclass(slots=True)
-class Turn:
-    """The event in flight."""
-
-    posted: Posted
-    function: str
-    route: EventRoute
-    now_text: str
-    objects: tuple[Any, ...]
-    journal: Journal
-    round: int = 0
-    logged: int = 0
-    """Log lines that earlier rounds brought; a replay logs them again and drops them."""
-    attempt: int = 1
-    token: str = ""
-    state: Literal["invoked", "parked", "done"] = "invoked"
-    waiting: tuple[str, ...] = ()
-    awaited: set[str] = field(default_factory=set)
-    """Every id it ever waited for: their failures were told to the handler."""
-    may_park: float = PARKED_LIMIT
-    """Seconds it may yet be parked."""
-    parked_at: float = 0.0
-    timer: Timer | None = None
-    """Ends the wait for an answer, or for what it is parked on."""
-    invoked_at: float = 0.0
-
-    @property
-    def event(self) -> Event:
-        """The event."""
-        return self.posted.event
 
 
 class Turns:

@@ -5,14 +5,12 @@ engines, parsers and codecs are the same. A part may die: `kill_plane`, `hang_pl
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from cordboard.config.model import Config
 from cordboard.contract.call_record import CallEnded, DialogRecord, TimelineEntry
 from cordboard.contract.journal import write_line
-from cordboard.contract.transcript import TranscriptEntry
 from cordboard.session import effects
 from cordboard.session.engine import ControlEngine
 from cordboard.sip.dialog import DialogState
@@ -26,6 +24,7 @@ from .agent_wires import VERSIONS, WireName, with_version
 from .faults import Fault, Faults
 from .functions import Functions
 from .network import Address, Network
+from .observed import HttpReply, SimulatedSession
 from .plane_host import PlaneHost
 from .prompts import Prompts
 from .rounds import Rounds
@@ -40,42 +39,6 @@ RESTART = 0.5
 FORMER_LIFE = 2.0
 """Seconds beyond the lease after which no plane writes for a former life."""
 PUBLIC_URL = "https://edge.test"
-
-
-@dataclass(slots=True)
-class SimulatedSession:
-    """What is known of a session from outside of the engine."""
-
-    id: str
-    facts: Mapping[str, Any]
-    call_id: str = ""
-    """Call-ID of the INVITE that began it."""
-    plane: int = 0
-    control_url: str = ""
-    """As its functions were told."""
-    state: dict[str, Any] = field(default_factory=dict)
-    """session.state after the last event."""
-    timeline: list[TimelineEntry] = field(default_factory=list)
-    journal: bytearray = field(default_factory=bytearray)
-    """As the file of a real edge."""
-    transcript: list[str] = field(default_factory=list)
-    utterances: list[TranscriptEntry] = field(default_factory=list)
-    ended: list[CallEnded] = field(default_factory=list)
-    """Its records: one, when it is over."""
-    ended_at: float = 0.0
-    began: float = 0.0
-    """Virtual moment."""
-    life: int = 1
-    """The control that began it."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """What a control request was answered with."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
 
 
 class SimulatedEdge:

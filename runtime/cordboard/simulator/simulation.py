@@ -21,12 +21,13 @@ from cordboard.scenario import Stores
 from cordboard.storage.memory import MemorySecrets, MemoryStorage
 
 from .agent_service import AgentService
-from .edge import SimulatedEdge, SimulatedSession
+from .edge import SimulatedEdge
 from .exchange import Exchange
 from .faults import Faults
 from .faulty_storage import FaultyStorage
 from .functions import Functions
 from .network import Conditions, Network
+from .observed import SimulatedSession
 from .phones import Phone
 from .prompts import Prompts
 from .verify import check_session, check_world

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cordboard.contract.call_record import CallEnded
 
-from .edge import SimulatedSession
+from .observed import SimulatedSession
 
 if TYPE_CHECKING:
     from .simulation import Simulation

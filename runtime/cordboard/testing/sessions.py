@@ -8,7 +8,7 @@ from typing import Any
 
 from cordboard.media.g711 import ulaw_encode
 from cordboard.media.wav import decode_block, read_layout
-from cordboard.simulator.edge import SimulatedSession
+from cordboard.simulator.observed import SimulatedSession
 from cordboard.simulator.simulation import Simulation
 from cordboard.simulator.voices import tones_in
 
