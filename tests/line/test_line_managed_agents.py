@@ -112,7 +112,10 @@ def test_a_whole_call() -> None:
             await record.finished.wait()
             assert record.metadata == {"caller_name": "Mina", "tier": 2}
             assert bytes(record.audio_in) == SILENCE * 5 + LOUD * 10
-            assert record.warnings == ["a late, repeated or unmatched tool result is ignored"]
+            assert record.warnings == [
+                "a late, repeated or unmatched tool result is ignored",
+                "custom is left out: the managed wire has none",
+            ]
             assert [result.result for result in record.client_tool_results] == ['{"slots":["19:30"]}']
             assert line.malformed == 0
 

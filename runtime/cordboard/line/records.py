@@ -88,7 +88,7 @@ class CallRecord:
     client_tool_results: list[ClientToolResult] = field(default_factory=list)
     """Answers of the client to the agent's client tools, in order."""
     warnings: list[str] = field(default_factory=list)
-    """What the client did against the documents; each fault once."""
+    """What the client or the agent did against the documents, and what nothing came of; each once."""
     agent_messages: deque[Logged] = field(default_factory=lambda: deque(maxlen=MAX_AGENT_MESSAGES))
     """Messages of the call's agent program ("in") and to it ("out"), when it has one."""
     agent_config: dict[str, Any] = field(default_factory=dict)
