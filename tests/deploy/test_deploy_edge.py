@@ -146,7 +146,7 @@ def test_the_pods_configuration_is_one(tmp_path: Path) -> None:
     ]
     (tmp_path / "cordboard.toml").write_text(found["data"]["cordboard.toml"])
     config = load(tmp_path / "cordboard.toml", {}, {})
-    assert config.edge.data_dir == Path("/var/lib/cordboard")
+    assert config.edge.data_dir == Path("/var/lib/cordboard/data")
     assert config.http.public.listen.port == 8443
 
 
