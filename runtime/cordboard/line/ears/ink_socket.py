@@ -7,7 +7,6 @@ goes in a header alone. Leaves out access tokens, which are for browsers.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from cordboard.line.json_values import read
 from cordboard.line.tables import ScriptError
 from cordboard.media.samples import Samples
 
@@ -45,6 +45,8 @@ MAX_MESSAGE = 1 << 18
 _SILENT = logging.Logger("cordboard.line.ink", level=logging.CRITICAL + 1)
 
 Message = Mapping[str, Any]
+
+log = logging.getLogger("cordboard.line")
 
 
 def check_url(url: str) -> str:
@@ -148,8 +150,8 @@ class InkSocket:
             try:
                 async for data in socket:
                     try:
-                        message = json.loads(data)
-                    except (ValueError, RecursionError):
+                        message = read(data, lambda flaw: log.warning("Ink: %s", flaw))
+                    except ValueError:
                         return "Ink sent what is not JSON"
                     if not isinstance(message, dict):
                         return "Ink sent what is not an object"

@@ -23,6 +23,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from cordboard.line.json_values import read
 from cordboard.line.voices.timing import word_times
 from cordboard.line.voices.voice import Piece, SpokenWord, VoiceFailed, VoiceUnavailable
 from cordboard.media.samples import Samples
@@ -58,6 +59,8 @@ MAX_BUFFER_DELAY: Final = 0
 _SILENT = logging.Logger("cordboard.line.voices.websocket", level=logging.CRITICAL + 1)
 
 Message = dict[str, Any]
+
+log = logging.getLogger("cordboard.line")
 
 
 class _Lost(VoiceFailed):
@@ -159,7 +162,7 @@ class SonicVoice:
 
     def _take(self, data: str | bytes) -> None:
         try:
-            message = json.loads(data)
+            message = read(data, lambda flaw: log.warning("Sonic: %s", flaw))
         except ValueError:
             return  # the text that it was about fails by its time-out
         context_id = message.get("context_id") if isinstance(message, dict) else None
