@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,12 @@ def test_what_stands_in_the_way_of_a_start_is_said(
         boto3.client("ssm").put_parameter(Name=PARAMETER, Value=parameter, Type="StringList")
     with pytest.raises(FunctionsBroken, match=message):
         asyncio.run(names(config(tmp_path, text), tmp_path))
+
+
+def test_without_boto3_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(FunctionsBroken, match=r"needs boto3: pip install 'cordboard\[aws\]'"):
+        asyncio.run(names(config(tmp_path), tmp_path))
 
 
 def test_a_moved_alias_is_taken_up_and_a_deployment_under_way_is_told_once(

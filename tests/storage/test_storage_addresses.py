@@ -1,6 +1,7 @@
 """Stores are opened by their address, and an address that names none says how one is written."""
 
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,3 +81,15 @@ def test_what_names_no_store_is_refused(opens: Callable[[str], object], address:
 def test_a_path_that_parameter_store_cannot_have_is_refused() -> None:
     with pytest.raises(KeyInvalid, match="is no path of parameters"):
         secrets("ssm:cordboard")
+
+
+@pytest.mark.parametrize(
+    ("opens", "address"),
+    [(storage, "dynamodb:cordboard-dev"), (secrets, "ssm:/cordboard/dev"), (claims, "dynamodb:cordboard-dev-claims")],
+)
+def test_without_boto3_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, opens: Callable[[str], object], address: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(StorageUnavailable, match=rf"{address} needs boto3; install it: pip install 'cordboard\[aws\]'"):
+        opens(address)
