@@ -55,7 +55,7 @@ def _no_transcript(call: CallFolder, data: DataDir) -> CliError:
         )
     if (call.path / "transcript.txt").exists():
         return CliError(NOT_FOUND, f"call {call.id} has a transcript as text only", "leave out --json")
-    hint = "nobody spoke, or [privacy] transcripts or [retention] transcripts is off"
+    hint = "nobody spoke but prompts, which are not listed, or [privacy] or [retention] transcripts is off"
     return CliError(NOT_FOUND, f"call {call.id} has no transcript", hint)
 
 
