@@ -154,6 +154,20 @@ def turn(text: str, start: float = 1.0) -> dict[str, Any]:
     return {"role": "user", "text": text, "start_timestamp": start, "end_timestamp": start + 1}
 
 
+def test_a_call_with_very_large_tool_results_ends_for_its_handler_too(stage: Stage) -> None:
+    large = {"id": "t", "name": "find", "arguments": {}, "result": "x" * 900_000}
+    transcript = [{**turn("a table"), "tool_calls": [large]}]
+
+    async def story() -> None:
+        async with stage.open(), line(stage.url) as webhooks:
+            webhooks.ended({**CALL, "transcript": transcript})
+            webhooks.analysis(CALL)
+            await stage.until_handled(2)
+
+    asyncio.run(story())
+    assert [event["type"] for event in stage.handled()] == ["call_completed", "post_call_analysis"]
+
+
 def test_all_five_types_arrive_once_in_order(stage: Stage) -> None:
     async def story() -> None:
         async with stage.open(), line(stage.url) as webhooks:
