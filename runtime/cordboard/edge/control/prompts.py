@@ -187,12 +187,9 @@ class Prompts:
 
     async def _made(self, name: str, make: Callable[[], Awaitable[bytes]]) -> Path:
         """The file of that name, made now unless it is there or in the making. Raises PromptFailed."""
-        path = self._file(name)
-        if name not in self._making and await asyncio.to_thread(_used, path):
-            return path
         making = self._making.get(name)
-        if making is None:
-            making = self._making[name] = self._loop.create_task(self._make(path, make))
+        if making is None:  # entered before anything is waited for: whoever comes meanwhile waits for this one
+            making = self._making[name] = self._loop.create_task(self._make(self._file(name), make))
             making.add_done_callback(lambda done: self._forget(name, done))
         return await asyncio.shield(making)
 
@@ -202,6 +199,8 @@ class Prompts:
             done.exception()  # whoever waited has it; where nobody waits any more it is nobody's
 
     async def _make(self, path: Path, make: Callable[[], Awaitable[bytes]]) -> Path:
+        if await asyncio.to_thread(_used, path):
+            return path
         try:
             data = await make()
         except SpeechFailed as error:
