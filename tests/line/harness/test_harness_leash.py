@@ -90,6 +90,17 @@ def test_nothing_is_left_of_a_killed_stand_in(then: str, tmp_path: Path) -> None
             process.kill()
 
 
+def test_a_program_ends_with_its_leash(tmp_path: Path) -> None:
+    path = tmp_path / "main.py"
+    path.write_text("import os, time; print(os.getpid(), flush=True); time.sleep(600)")
+    command = [sys.executable, str(program.LEASH), str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        with watched([int(process.stdout.readline())]) as watches:
+            process.kill()
+            assert left(watches, SLACK) == []
+
+
 @pytest.mark.parametrize(
     ("body", "returncode"),
     [

@@ -3,9 +3,11 @@
 Executed by the program's own Python, so by path, and with the standard library alone. Standard input is a pipe from
 `cordboard line`; its end is the end of the program and of all that it started, even when `cordboard line` was killed
 and the program hears of nothing, for it computes. So the program is a process of its own, `python path/to/main.py`,
-in the group that the leash leads. Leaves out what a program puts into another session.
+in the group that the leash leads, and on Linux it ends with the leash, should only that be killed. Leaves out what a
+program puts into another session.
 """
 
+import ctypes
 import os
 import select
 import signal
@@ -17,6 +19,15 @@ from typing import NoReturn
 
 GRACE = 3.0
 """Seconds for the program to finish its calls after SIGTERM."""
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal that a process gets when its parent ends."""
+
+
+def _end_with_leash() -> None:
+    """In the program's process, before the program."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _watch() -> None:
@@ -40,7 +51,11 @@ def run(program: list[str]) -> NoReturn:
     if os.getpgrp() != os.getpid():
         os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for `cordboard line`
-    child = subprocess.Popen([sys.executable, *program], stdin=subprocess.DEVNULL)  # noqa: S603 (what was asked for)
+    child = subprocess.Popen(  # noqa: S603 (what was asked for)
+        [sys.executable, *program],
+        stdin=subprocess.DEVNULL,
+        preexec_fn=_end_with_leash,  # no thread runs yet
+    )
     signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())
     threading.Thread(target=_watch, name="leash", daemon=True).start()
     returncode = child.wait()
