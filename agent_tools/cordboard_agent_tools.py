@@ -12,6 +12,8 @@ With an agent that thinks for itself:
 
     await call_transfer(control_url(call_request), to="sales")
 
+Where the edge asks for signed requests ([http.public].request_key), put its key into CORDBOARD_REQUEST_KEY.
+
 The control URL is a secret: whoever has it steers the call. No error, result or log line of this module holds it.
 Leaves out redirects, which would hand the URL to somebody else, and proxies.
 """
@@ -20,9 +22,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import http.client
 import json
+import os
 import re
+import secrets
 import socket
 import ssl
 import time
@@ -56,6 +62,9 @@ __all__ = [
 
 CONTROL_URL = "vox_session_control_url"
 """Key of the call's metadata under which its scenario hands over the control URL."""
+
+REQUEST_KEY = "CORDBOARD_REQUEST_KEY"
+"""Variable of the environment that holds the key of signed requests."""
 
 TIMEOUT = 5.0
 """Seconds for the whole request, a second attempt included: a handler's round has as long."""
@@ -234,6 +243,16 @@ def _checked(digits: str) -> str:
     return digits
 
 
+def _signature(method: str, target: str, content: bytes) -> dict[str, str]:
+    """The header that signs a request; none without a key in the environment."""
+    key = os.environ.get(REQUEST_KEY, "")
+    if not key:
+        return {}
+    at, nonce, path = int(time.time()), secrets.token_hex(16), target.partition("/control/")[2].partition("?")[0]
+    signed = f"{at}.{nonce}.{method}.{path}.".encode() + content
+    return {"X-Control-Signature": f"t={at},n={nonce},v1={hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()}"}
+
+
 class _Exchange:
     """One POST, in a thread of its own: `http.client` blocks."""
 
@@ -258,7 +277,8 @@ class _Exchange:
         """Send and receive; blocks. Returns errors, which may come when nobody waits any more."""
         try:
             self._connect()
-            self._connection.request("POST", self._target, self._content, {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json", **_signature("POST", self._target, self._content)}
+            self._connection.request("POST", self._target, self._content, headers)
             with self._connection.getresponse() as response:
                 content = response.read(MAX_ANSWER)
                 if response.length and len(content) < MAX_ANSWER:  # a read with a size takes an early end for the end

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import json
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import cordboard_agent_tools as tools
+from cordboard.session.request_signature import RequestSignatures
 from cordboard_agent_tools import ControlAnswer, ControlError
 
 from .control_server import ControlServer, control
@@ -37,6 +39,26 @@ def secretless(error: ControlError, server: ControlServer) -> str:
     assert "s3cret" not in text
     assert str(server.port) not in text
     return str(error)
+
+
+def test_with_a_key_in_the_environment_requests_are_signed_as_the_edge_checks_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(tools.REQUEST_KEY, "k" * 32)
+    with control() as server:
+        for _ in range(2):
+            run(tools.end_call(server.url))
+    signatures = RequestSignatures(b"k" * 32)
+    for head, body in zip(server.heads, server.bodies, strict=True):
+        headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:])
+        signed = headers["x-control-signature"]
+        assert signatures.refuse(signed, "POST", "s3cret", json.dumps(body).encode(), time.time()) is None
+
+
+def test_without_a_key_none_is_signed() -> None:
+    with control() as server:
+        run(tools.end_call(server.url))
+    assert "signature" not in server.heads[0].lower()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from cordboard.contract import link
+from cordboard.session.control_url import BURST
 
 from .session_bench import Answer, Bench, Round, answered
 
@@ -44,6 +45,11 @@ class Desk:
         ({}, "call_transfer", 403),
         ({"action": "call_transfer"}, "", 403),
         ({"action": "end_call"}, "call_transfer", 403),
+        ({"action": "call_transfer"}, "end_call", 403),
+        ({"tool": "call_transfer"}, "end_call", 403),
+        ({"action": "end_call", "tool": "call_transfer"}, "", 403),
+        ({"action": None}, "end_call", 403),
+        ({"action": "end_call", "tool": "find_table"}, "end_call", 204),
         ({}, "", 403),
         ({"action": ["end_call"]}, "", 403),
         ([1], "", 403),
@@ -88,6 +94,23 @@ def test_an_expired_url_is_as_unknown_as_any() -> None:
     assert desk.ask() == 204
     desk.bench.run(1)
     assert desk.ask() == 404
+
+
+def test_a_dead_url_takes_nothing_from_the_rate_of_the_living_one() -> None:
+    desk = Desk(uses=1)
+    assert desk.ask() == 204
+    path = desk.url.partition("/control/")[2]
+    statuses = [desk.bench.status(desk.bench.http(path)) for _ in range(int(BURST) + 2)]
+    assert statuses == [404] * int(BURST) + [429, 429]
+    assert desk.bench.status(desk.bench.http(desk.bench.control_path)) == 204
+
+
+def test_a_request_that_no_handler_is_asked_about_is_no_use() -> None:
+    desk = Desk(uses=1)
+    desk.bench.run(1)
+    path = desk.url.partition("/control/")[2]
+    assert desk.bench.status(desk.bench.http(path, "POST", b"\xff")) == 400
+    assert [desk.ask(), desk.ask()] == [204, 404]
 
 
 def test_a_narrow_url_dies_with_its_session() -> None:

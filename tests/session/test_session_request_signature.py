@@ -15,6 +15,8 @@ from .session_bench import Bench, with_agent
 KEY = b"s" * 32
 NOW = 1_800_000_000.0
 BODY = b'{"action":"end_call"}'
+PATH = "t0k3n/end_call"
+NONCE = "0123456789abcdef"
 
 
 @pytest.fixture
@@ -22,54 +24,86 @@ def signatures() -> RequestSignatures:
     return RequestSignatures(KEY)
 
 
+def signed(signatures: RequestSignatures, body: bytes = BODY, at: float = NOW, nonce: str = NONCE) -> str:
+    return signatures.sign("POST", PATH, body, at, nonce)
+
+
+def refused(signatures: RequestSignatures, header: str | None, body: bytes = BODY, wall: float = NOW) -> str | None:
+    return signatures.refuse(header, "POST", PATH, body, wall)
+
+
 def test_what_the_documents_say_is_what_is_checked(signatures: RequestSignatures) -> None:
-    mac = hmac.new(KEY, b"1800000000." + BODY, hashlib.sha256).hexdigest()
-    assert signatures.sign(BODY, NOW) == f"t=1800000000,v1={mac}"
-    assert signatures.refuse(f"t=1800000000,v1={mac}", BODY, NOW) is None
+    text = b"1800000000.0123456789abcdef.POST.t0k3n/end_call." + BODY
+    mac = hmac.new(KEY, text, hashlib.sha256).hexdigest()
+    assert signed(signatures) == f"t=1800000000,n=0123456789abcdef,v1={mac}"
+    assert refused(signatures, f"t=1800000000,n=0123456789abcdef,v1={mac}") is None
 
 
 def test_a_signature_passes_once(signatures: RequestSignatures) -> None:
-    header = signatures.sign(BODY, NOW)
-    assert signatures.refuse(header, BODY, NOW) is None
-    assert "used before" in str(signatures.refuse(header, BODY, NOW + 1))
-    assert signatures.refuse(signatures.sign(BODY, NOW + 1), BODY, NOW + 1) is None
+    header = signed(signatures)
+    assert refused(signatures, header) is None
+    assert "used before" in str(refused(signatures, header, wall=NOW + 1))
+    assert refused(signatures, signed(signatures, at=NOW + 1), wall=NOW + 1) is None
+
+
+def test_two_requests_of_one_second_are_told_apart(signatures: RequestSignatures) -> None:
+    assert refused(signatures, signed(signatures)) is None
+    assert refused(signatures, signed(signatures, nonce="another-nonce")) is None
+    other = signatures.sign("POST", "another-call", BODY, NOW, NONCE)
+    assert signatures.refuse(other, "POST", "another-call", BODY, NOW) is None
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", PATH), ("POST", "another-call"), ("POST", "t0k3n/call_transfer")])
+def test_what_was_signed_for_one_call_and_verb_is_good_for_no_other(
+    signatures: RequestSignatures, method: str, path: str
+) -> None:
+    assert "does not fit" in str(signatures.refuse(signed(signatures), method, path, BODY, NOW))
 
 
 @pytest.mark.parametrize("away", [-WINDOW - 1, WINDOW + 1])
 def test_a_time_too_far_away_is_refused(signatures: RequestSignatures, away: float) -> None:
-    header = signatures.sign(BODY, NOW)
-    assert "300 s away" in str(signatures.refuse(header, BODY, NOW + away))
+    assert "300 s away" in str(refused(signatures, signed(signatures), wall=NOW + away))
 
 
 @pytest.mark.parametrize("away", [-WINDOW, 0, WINDOW])
 def test_a_time_within_the_window_passes(signatures: RequestSignatures, away: float) -> None:
-    assert signatures.refuse(signatures.sign(BODY, NOW), BODY, NOW + away) is None
+    assert refused(signatures, signed(signatures), wall=NOW + away) is None
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "v1=aa", "t=1,v1=zz", "t=1800000000,v1=" + "0" * 63, "t=-1,v1=" + "0" * 64]
+    "header",
+    [
+        None,
+        "",
+        "v1=aa",
+        "t=1,n=01234567,v1=zz",
+        "t=1800000000,v1=" + "0" * 64,
+        "t=1800000000,n=short,v1=" + "0" * 64,
+        "t=1800000000,n=01234567,v1=" + "0" * 63,
+        "t=-1,n=01234567,v1=" + "0" * 64,
+    ],
 )
 def test_what_is_no_signature_says_how_to_make_one(signatures: RequestSignatures, header: str | None) -> None:
-    assert "hmac-sha256" in str(signatures.refuse(header, BODY, NOW))
+    assert "hmac-sha256" in str(refused(signatures, header))
 
 
 @given(body=st.binary(max_size=40), change=st.integers(-1000, 1000).filter(bool))
-def test_another_body_time_or_key_does_not_fit(body: bytes, change: int) -> None:
+def test_another_body_time_nonce_or_key_does_not_fit(body: bytes, change: int) -> None:
     signatures = RequestSignatures(KEY)
-    header = signatures.sign(body, NOW)
-    assert signatures.refuse(header, body + b"x", NOW) is not None
+    header = signed(signatures, body)
+    assert refused(signatures, header, body + b"x") is not None
     moved = header.replace("t=1800000000", f"t={1_800_000_000 + change}")
-    assert signatures.refuse(moved, body, NOW) is not None
-    assert RequestSignatures(b"o" * 32).refuse(header, body, NOW) is not None
+    assert refused(signatures, moved, body) is not None
+    assert refused(signatures, header.replace(NONCE, NONCE[::-1]), body) is not None
+    assert refused(RequestSignatures(b"o" * 32), header, body) is not None
 
 
 def test_what_is_remembered_is_bounded_and_forgotten_after_its_time(signatures: RequestSignatures) -> None:
     for number in range(MAX_SEEN):
-        body = str(number).encode()
-        assert signatures.refuse(signatures.sign(body, NOW), body, NOW) is None
-    assert "too many" in str(signatures.refuse(signatures.sign(BODY, NOW), BODY, NOW))
+        assert refused(signatures, signed(signatures, nonce=f"{number:08}")) is None
+    assert "too many" in str(refused(signatures, signed(signatures)))
     later = NOW + 2 * WINDOW + 1
-    assert signatures.refuse(signatures.sign(BODY, later), BODY, later) is None
+    assert refused(signatures, signed(signatures, at=later), wall=later) is None
 
 
 def test_a_short_key_is_refused_and_none_is_printed() -> None:
@@ -92,9 +126,9 @@ def test_an_edge_that_wants_signatures_takes_no_other_request() -> None:
         return bench.status(request)
 
     assert ask({}) == 401
-    assert ask({"x-control-signature": "t=1,v1=" + "0" * 64}) == 401
+    assert ask({"x-control-signature": "t=1,n=01234567,v1=" + "0" * 64}) == 401
     assert len(bench.of("http.request")) == 0
-    good = signatures.sign(BODY, wall)
+    good = signatures.sign("POST", bench.control_path, BODY, wall, NONCE)
     assert ask({"x-control-signature": good}) == 204
     assert ask({"x-control-signature": good}) == 401
     assert len(bench.of("http.request")) == 1

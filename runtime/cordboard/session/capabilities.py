@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cordboard.config.numbers import PatternError, compile_pattern, match_number, read_target
 from cordboard.contract.commands import ControlUrlMint
 
-from .control_url import SLACK, make_nonce
+from .control_url import SLACK, Bucket, make_nonce
 from .steps import Step
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_CAPABILITIES = 100
 """Narrow URLs of one session: one for each thing that a long call's tools are handed."""
+
+VERBS = ("action", "tool")
+"""Names under which a request's body may say what is asked for, beside the verb in the path."""
 
 DESTINATIONS = ("to", "number", "destination")
 """Names under which a request's body may say whom to dial."""
@@ -52,18 +55,25 @@ class Capability:
     """Monotonic seconds."""
 
     def judge(self, verb: str | None, body: bytes, now: float) -> Refusal | None:
-        """None lets the request pass, and counts it."""
-        if now >= self.expires or self.uses == 0:
+        """None lets the request pass."""
+        if self.over(now):
             return Refusal(404, "not_found", "no such session")
         content = _object(body)
-        asked = verb if verb is not None else _text(content, "action") or _text(content, "tool")
-        if self.verbs is not None and asked not in self.verbs:
+        if self.verbs is not None and not self._allows(verb, content):
             return Refusal(403, "out_of_scope", f"this URL is good for {', '.join(sorted(self.verbs))} alone")
         if self.to is not None and not all(self._reaches(content[name]) for name in DESTINATIONS if name in content):
             return Refusal(403, "out_of_scope", "this URL does not reach that destination")
-        if self.uses is not None:
-            self.uses -= 1
         return None
+
+    def over(self, now: float) -> bool:
+        """It is good for nothing any more."""
+        return now >= self.expires or self.uses == 0
+
+    def _allows(self, verb: str | None, content: Mapping[str, object]) -> bool:
+        """Handlers read whichever name they like, so every one that is given must be allowed."""
+        asked: list[object] = [] if verb is None else [verb]
+        asked += [content[name] for name in VERBS if name in content]
+        return bool(asked) and all(isinstance(each, str) and each in (self.verbs or ()) for each in asked)
 
     def _reaches(self, destination: Any) -> bool:
         target = read_target(destination) if isinstance(destination, str) else None
@@ -79,6 +89,7 @@ class Capabilities:
         self._full = make_nonce(services.rng)
         self._ends = services.clock.at(now).timestamp() + services.config.limits.max_duration + SLACK
         self._minted: dict[str, Capability] = {}
+        self._dead = Bucket()
         self.token = services.control_keys.mint(session.id, self._full, self._ends)
         """The full one's."""
 
@@ -121,6 +132,18 @@ class Capabilities:
             self._session.note("http", "narrow control URL used", facts, now)
         return refusal
 
+    def bucket(self, nonce: str, now: float) -> Bucket:
+        """What requests with this nonce's token are counted in: dead URLs have one, and starve no other."""
+        capability = self._minted.get(nonce)
+        alive = nonce == self._full or (capability is not None and not capability.over(now))
+        return self._session.bucket if alive else self._dead
+
+    def spend(self, nonce: str) -> None:
+        """A handler is asked: that was one use."""
+        capability = self._minted.get(nonce)
+        if capability is not None and capability.uses is not None:
+            capability.uses -= 1
+
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
@@ -128,8 +151,3 @@ def _object(body: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _text(content: Mapping[str, Any], name: str) -> str | None:
-    found = content.get(name)
-    return found if isinstance(found, str) else None

@@ -44,7 +44,7 @@ class ControlRequests:
         if grant is None or session is None or session.ending.terminating:
             self._problem(request, 404, "not_found", "no such session")
             return
-        if not session.bucket.take(now):
+        if not session.capabilities.bucket(grant.nonce, now).take(now):
             self._problem(request, 429, "too_many_requests", "at most 5 a second", {"Retry-After": "1"})
             return
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -54,23 +54,24 @@ class ControlRequests:
             self._problem(request, 413, "too_large", f"at most {MAX_BODY} bytes")
         elif method == "POST" and body and kind != "application/json":
             self._problem(request, 415, "unsupported_media_type", "send application/json")
-        elif unsigned := self._unsigned(headers, body, now):
+        elif unsigned := self._unsigned(method, path, headers, body, now):
             session.note("http", "unsigned control request refused", {"why": unsigned}, now)
             self._problem(request, 401, "bad_signature", unsigned)
         elif refusal := session.capabilities.judge(grant.nonce, rest.partition("/")[0] or None, body, now):
             self._problem(request, refusal.status, refusal.code, refusal.detail)
         else:
-            self._http_event(session, request, method, rest, headers, body, now)
+            self._http_event(session, grant.nonce, request, method, rest, headers, body, now)
 
-    def _unsigned(self, headers: Mapping[str, str], body: bytes, now: float) -> str | None:
+    def _unsigned(self, method: str, path: str, headers: Mapping[str, str], body: bytes, now: float) -> str | None:
         signatures = self._services.request_signatures
         if signatures is None:
             return None
-        return signatures.refuse(headers.get(HEADER), body, self._services.clock.at(now).timestamp())
+        return signatures.refuse(headers.get(HEADER), method, path, body, self._services.clock.at(now).timestamp())
 
     def _http_event(
         self,
         session: Session,
+        nonce: str,
         request: str,
         method: str,
         rest: str,
@@ -100,7 +101,9 @@ class ControlRequests:
             )
             return
         session.request_came(request, now)
-        if not session.post("http.request", data, now, request=request):
+        if session.post("http.request", data, now, request=request):
+            session.capabilities.spend(nonce)
+        else:
             session.problem(request, 503, "busy", "too many events wait; try again later", now)
 
     def _problem(

@@ -1,7 +1,9 @@
-"""Signed control requests: `X-Control-Signature: t=<unix seconds>,v1=<hex>` (serverless.md §8).
+"""Signed control requests: `X-Control-Signature: t=<unix seconds>,n=<nonce>,v1=<hex>` (after serverless.md §8).
 
-v1 is HMAC-SHA256 over `t`, a point, and the body, keyed with [http.public].request_key, which the agent's tools hold
-beside the URL: whoever only sees a URL in a log can do nothing with it. Each signature passes once, within a window.
+v1 is HMAC-SHA256 over `t.n.METHOD.path.` and the body, `path` being what follows `/control/` in the URL, keyed with
+[http.public].request_key, which the agent's tools hold beside the URL: whoever only sees a URL in a log can do nothing
+with it, and what was signed for one call and verb is good for no other. Each signature passes once, within a window;
+the nonce tells two requests of one second apart.
 """
 
 import hashlib
@@ -17,7 +19,7 @@ WINDOW = 300.0
 MAX_SEEN = 10_000
 """Signatures remembered: more in a window are refused, since a forgotten one could be replayed."""
 
-_FORM = re.compile(r"t=([0-9]{1,12}),v1=([0-9a-f]{64})")
+_FORM = re.compile(r"t=([0-9]{1,12}),n=([A-Za-z0-9_-]{8,64}),v1=([0-9a-f]{64})")
 
 
 class RequestSignatures:
@@ -33,18 +35,21 @@ class RequestSignatures:
     def __repr__(self) -> str:
         return "<RequestSignatures>"
 
-    def sign(self, body: bytes, at: float) -> str:
-        """The header's value for a request at the Unix time `at`."""
-        return f"t={int(at)},v1={self._mac(str(int(at)), body)}"
+    def sign(self, method: str, path: str, body: bytes, at: float, nonce: str) -> str:
+        """The header's value for a request at the Unix time `at`; `nonce`: 8 to 64 of A-Z, a-z, 0-9, _ and -."""
+        return f"t={int(at)},n={nonce},v1={self._mac(str(int(at)), nonce, method, path, body)}"
 
-    def refuse(self, header: str | None, body: bytes, wall: float) -> str | None:
+    def refuse(self, header: str | None, method: str, path: str, body: bytes, wall: float) -> str | None:
         """Why a request may not pass at the Unix time `wall`; None: it may, once."""
         found = _FORM.fullmatch(header or "")
         if found is None:
-            return "sign the request: X-Control-Signature: t=<unix>,v1=<hmac-sha256 of t.body in hex>"
-        at, signature = found.groups()
-        if not hmac.compare_digest(signature.encode(), self._mac(at, body).encode()):
-            return "the signature does not fit time and body"
+            return (
+                "sign the request: X-Control-Signature: t=<unix>,n=<nonce>,v1=<hmac-sha256 in hex of "
+                "t.n.METHOD.path.body, the path without /control/>"
+            )
+        at, nonce, signature = found.groups()
+        if not hmac.compare_digest(signature.encode(), self._mac(at, nonce, method, path, body).encode()):
+            return "the signature does not fit time, nonce, method, path and body"
         if abs(wall - int(at)) > WINDOW:
             return f"the signature's time is more than {WINDOW:g} s away"
         while self._seen and next(iter(self._seen.values())) < wall:
@@ -56,5 +61,6 @@ class RequestSignatures:
         self._seen[signature] = wall + 2 * WINDOW
         return None
 
-    def _mac(self, at: str, body: bytes) -> str:
-        return hmac.new(self._key, at.encode() + b"." + body, hashlib.sha256).hexdigest()
+    def _mac(self, at: str, nonce: str, method: str, path: str, body: bytes) -> str:
+        signed = f"{at}.{nonce}.{method}.{path}.".encode() + body
+        return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
