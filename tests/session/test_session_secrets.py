@@ -139,3 +139,26 @@ def test_everything_kept_of_a_dialog_is_json() -> None:
     bench.caller.call()
     (record,) = bench.kept.dialogs.values()
     assert encode(record)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_a_failed_or_refused_answer_revealed_is_masked_in_all_that_is_written_of_it(refused: bool) -> None:
+    def alerting(made: Round) -> Answer:
+        read = {"id": f"{made.event['seq']}.0", "type": "secret.reveal", "hash": "h", "target": "KEY"}
+        more: dict[str, Any] = {"journal": [read], "logs": [{"level": "INFO", "message": f"with {API_KEY}"}]}
+        if refused:
+            return {**made.done(**more), "event_id": f"not {API_KEY}"}
+        return {**made.fail("RuntimeError", f"refused {API_KEY}", **more), "commands": []}
+
+    bench = Bench(call_alerting=alerting)
+    bench.caller.call()
+    bench.run(3)
+    assert bench.noted("call.alerting failed")
+    assert not [effect for effect in bench.effects if isinstance(effect, WRITTEN) and API_KEY in texts(effect)]
+
+
+def test_of_two_secrets_of_which_one_is_a_part_of_the_other_nothing_is_left() -> None:
+    redactor = Redactor()
+    redactor.add("secret")
+    redactor.add("secret-and-more")
+    assert redactor.text("a secret-and-more, a secret") == "a ***, a ***"

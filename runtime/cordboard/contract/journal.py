@@ -18,6 +18,8 @@ from .records import Answer, JournalEntry, ObjectRecord
 JOURNAL_SCHEMA: Final = "cordboard.journal/1"
 MASK: Final = "***"
 """Stands for a text that may not be written."""
+MIN_SECRET: Final = 6
+"""Characters below which a secret's value is not masked: it would mask ordinary words, and hides little."""
 MAX_JOURNAL: Final = 16 * 1024 * 1024
 """Bytes of one journal: a thousand invocations (MAX_INVOCATIONS) of 16 KB each."""
 MAX_LINE: Final = 1024 * 1024

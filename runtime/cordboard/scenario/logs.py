@@ -6,7 +6,7 @@ Leaves out: `print`, which goes to the worker's standard output.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from cordboard.contract.codec import DecodeError, check_json
@@ -21,8 +21,10 @@ MAX_LINE: Final = 2_000  # characters of one line or one field; an answer of 64 
 class TurnLog:
     """The lines of one round."""
 
-    def __init__(self, already: int) -> None:
+    def __init__(self, already: int, revealed: Collection[str] = ()) -> None:
+        """`already`: lines that earlier rounds brought; `revealed`: values that no line may hold, as they grow."""
         self._skip = already
+        self._revealed = revealed
         self._room = MAX_LOG_LINES - already
         self._lines: list[LogLine] = []
         self._lost = 0
@@ -32,8 +34,8 @@ class TurnLog:
         if self._skip > 0:
             self._skip -= 1
         elif len(self._lines) < self._room:
-            shown = {str(key): _shown(value) for key, value in fields.items()}
-            self._lines.append(LogLine(level, redact(message)[:MAX_LINE], shown))
+            shown = {self._cut(str(key)): self._shown(value) for key, value in fields.items()}
+            self._lines.append(LogLine(level, self._cut(message), shown))
         elif self._lines:
             self._lost += 1
 
@@ -44,20 +46,23 @@ class TurnLog:
         last = LogLine("WARNING", f"{self._lost + 1} more lines of this event were dropped (limit {MAX_LOG_LINES})")
         return (*self._lines[:-1], last)
 
+    def _cut(self, text: str) -> str:
+        """Masked first: half of a secret is one, too."""
+        return redact(text, self._revealed)[:MAX_LINE]
 
-def _shown(value: object) -> Any:
-    if isinstance(value, ControlUrl | Secret):
-        return repr(value) if isinstance(value, Secret) else str(value)
-    if isinstance(value, str):
-        return redact(value)[:MAX_LINE]
-    if isinstance(value, Mapping):
-        return {str(key): _shown(item) for key, item in list(value.items())[:MAX_LOG_LINES]}
-    if isinstance(value, list | tuple):
-        return [_shown(item) for item in value[:MAX_LOG_LINES]]
-    try:
-        return check_json(value, "")
-    except DecodeError:
-        return redact(repr(value))[:MAX_LINE]
+    def _shown(self, value: object) -> Any:
+        if isinstance(value, ControlUrl | Secret):
+            return repr(value) if isinstance(value, Secret) else str(value)
+        if isinstance(value, str):
+            return self._cut(value)
+        if isinstance(value, Mapping):
+            return {self._cut(str(key)): self._shown(item) for key, item in list(value.items())[:MAX_LOG_LINES]}
+        if isinstance(value, list | tuple):
+            return [self._shown(item) for item in value[:MAX_LOG_LINES]]
+        try:
+            return check_json(value, "")
+        except DecodeError:
+            return self._cut(repr(value))
 
 
 def taking() -> TurnLog | None:

@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import dataclasses
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from cordboard.contract.codec import DecodeError, decode, encode
@@ -19,6 +19,7 @@ from cordboard.contract.records import (
     Answer,
     AnswerError,
     Invocation,
+    JournalEntry,
     Reply,
     StateChange,
     size_of,
@@ -57,7 +58,7 @@ async def run_round(
     stop = _Stop(loop)
     turn = Turn(invocation, stores, stop)
     turn.objects = Objects(turn)
-    turn.log = TurnLog(invocation.logged)
+    turn.log = TurnLog(invocation.logged, turn.revealed)
     try:
         before = state_to_json(load_state(state_class, invocation))
         session: Session[Any] = Session(turn, turn.objects, load_state(state_class, invocation))
@@ -200,16 +201,28 @@ def _text(error: BaseException) -> str:
 
 
 def _failed(invocation: Invocation, kind: str, message: str, turn: Turn | None = None, trace: str = "") -> Answer:
-    """Its reads say what the handler knew when it failed; they are left out where there are too many."""
-    answer = Answer(
+    """Its reads say what the handler knew when it failed. Where there is no room for all, those stay that name what
+    no text of the event may hold; where even they have none, its logs and texts go before them."""
+    revealed: Sequence[str] = () if turn is None else turn.revealed
+    whole = Answer(
         invocation.event.id, invocation.round, invocation.attempt, "failed",
-        error=AnswerError(kind, redact(message)[:MAX_MESSAGE], redact(trace)[-MAX_TRACEBACK:]),
+        error=AnswerError(kind, redact(message, revealed)[:MAX_MESSAGE], redact(trace, revealed)[-MAX_TRACEBACK:]),
+        journal=() if turn is None else tuple(turn.reads),
         logs=() if turn is None else turn.log.lines(),
     )  # fmt: skip
-    if turn is None or not turn.reads:
-        return answer
-    whole = dataclasses.replace(answer, journal=tuple(turn.reads))
-    return whole if size_of(encode(whole)) <= MAX_ANSWER else answer
+    short = dataclasses.replace(whole, journal=_reveals(whole.journal))
+    silent = dataclasses.replace(short, logs=())
+    for answer in (whole, short, silent):
+        if size_of(encode(answer)) <= MAX_ANSWER:
+            return answer
+    return dataclasses.replace(
+        silent, error=AnswerError(kind, "it revealed more secrets than an answer can name"), journal=()
+    )
+
+
+def _reveals(reads: Iterable[JournalEntry]) -> tuple[JournalEntry, ...]:
+    """One for each secret."""
+    return tuple({read.target: read for read in reads if read.type == "secret.reveal"}.values())
 
 
 def read_invocation(payload: Mapping[str, Any]) -> Invocation:

@@ -1,9 +1,11 @@
 """Values that must not be printed: a secret by name, and the control URL."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from cordboard.contract.commands import SecretReference
+from cordboard.contract.journal import MASK, MIN_SECRET
 
 from .turn import Turn
 
@@ -75,9 +77,13 @@ class ControlUrl(str):
         return str.__str__(self)
 
 
-def redact(text: str) -> str:
-    """The text with the token of every control URL in it replaced."""
-    return _TOKEN.sub(r"\1***", text)
+def redact(text: str, revealed: Iterable[str] = ()) -> str:
+    """The text with the token of every control URL in it replaced, and each of these values."""
+    text = _TOKEN.sub(rf"\1{MASK}", text)
+    for value in sorted(revealed, key=len, reverse=True):  # one may be a part of another
+        if len(value) >= MIN_SECRET:
+            text = text.replace(value, MASK)
+    return text
 
 
 def whole(value: Any) -> Any:

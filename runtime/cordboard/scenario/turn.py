@@ -56,6 +56,8 @@ class Turn:
         self.invocation: Final = invocation
         self.commands: list[Command] = []
         self.reads: list[JournalEntry] = []
+        self.revealed: list[str] = []
+        """Values of secrets that the handler has in its hands; no text of the answer may hold them."""
         self.task: asyncio.Task[object] | None = None
         self.outcome: Outcome | None = None
         self._stores = stores
@@ -243,6 +245,7 @@ class Turn:
                 raise storage_errors.StorageUnavailable(f"no secret store is bound; {name!r} cannot be revealed here")
             value, version = secrets.resolve(name)
             found.append(value)
+            self.revealed.append(value)
             return {"name": name, "version": version}
 
         noted = await self.read("secret.reveal()", "secret.reveal", name, {}, resolve)

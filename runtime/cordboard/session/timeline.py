@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cordboard.contract.call_record import TimelineEntry
+from cordboard.contract.journal import MIN_SECRET
 
 MAX_TEXT = 4096
 """Characters of one text in the timeline; a SIP message over UDP is below 1,500 bytes."""
@@ -19,9 +20,6 @@ MIN_DIGITS = 4
 MIN_JOURNAL_DIGITS = 3
 """The same in a journal, where a handler's state stands: a card's code has three. Fewer hide nothing, and would mask
 every counter."""
-
-MIN_SECRET = 6
-"""Characters below which a text is not masked: it would mask ordinary words, and hides little."""
 
 _CREDENTIALS = re.compile(r"(?im)^((?:proxy-)?authorization|proxy-authenticate|www-authenticate):.*$")
 _CRYPTO = re.compile(r"(?im)^(a=crypto:\S+ \S+) .*$")
@@ -55,6 +53,7 @@ class Redactor:
         """Another text that must never be written."""
         if len(secret) >= MIN_SECRET and secret not in self._secrets:
             self._secrets.append(secret)
+            self._secrets.sort(key=len, reverse=True)  # one may be a part of another
 
     def add_digits(self, digits: str) -> None:
         """Digits that must not be written where they stand by themselves, not as a part of a longer number."""

@@ -75,6 +75,7 @@ class Turns:
             self._tell_breaker(turn, "closes", now)
         try:
             check_size(raw)
+            self._redact_revealed(raw)
             answer = decode(Answer, raw)
             check_answer(
                 answer, turn.journal,
@@ -84,9 +85,6 @@ class Turns:
             self._fail("refused", f"the answer of {turn.function} was refused: {error}", now)
             return
         turn.logged += len(answer.logs)
-        for entry in answer.journal:
-            if entry.type == "secret.reveal" and entry.target is not None:
-                self._session.redact_secret(entry.target)
         self._session.journal.answered(answer)
         self._log(turn, answer, now)
         if answer.status == "failed":
@@ -99,6 +97,17 @@ class Turns:
             self._done(turn, answer, steps, now)
         else:
             self._park(turn, answer, steps, now)
+
+    def _redact_revealed(self, raw: Mapping[str, Any]) -> None:
+        """Of an answer that is not judged yet: what refuses it may quote it."""
+        reads = raw.get("journal")
+        for read in reads if isinstance(reads, (list, tuple)) else ():
+            if (
+                isinstance(read, Mapping)
+                and read.get("type") == "secret.reveal"
+                and isinstance(read.get("target"), str)
+            ):
+                self._session.redact_secret(read["target"])
 
     def lost(self, token: str, kind: str, message: str, now: float) -> None:
         """A round brought no answer: lost, timed out, crashed, throttled, raised outside the contract, too large."""
