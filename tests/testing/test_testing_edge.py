@@ -150,3 +150,44 @@ def test_the_template_is_found_upwards_and_not_above_the_root(tmp_path: Path) ->
     assert find_template(deep, root) == root / "template.yaml"
     (root / "tests" / "template.yaml").touch()
     assert find_template(deep, root) == root / "tests" / "template.yaml"
+
+
+NARROW = """
+from cordboard.scenario import AppEvents, ApplicationStorage, Scenario, Session, events
+
+scenario = Scenario("narrow")
+
+
+@scenario.on(AppEvents.CallAlerting)
+async def alerting(session: Session[None], event: events.CallAlerting) -> None:
+    event.call.answer()
+    url = await session.control_url(verbs=["end_call"])
+    await ApplicationStorage.put("URL", url, ttl=60)
+
+
+@scenario.on(AppEvents.HttpRequest)
+async def asked(session: Session[None], event: events.HttpRequest) -> dict[str, bool]:
+    return {"ok": True}
+
+
+handler = scenario.lambda_handler()
+"""
+
+
+def test_a_narrow_control_url_can_be_asked(tmp_path: Path) -> None:
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "narrow.py").write_text(NARROW)
+    (tmp_path / "template.yaml").write_text(
+        "Transform: AWS::Serverless-2016-10-31\nResources:\n  Narrow:\n    Type: AWS::Serverless::Function\n"
+        "    Properties: {CodeUri: functions/, Handler: narrow.handler}\n"
+    )
+    edge = Edge(tmp_path / "template.yaml")
+    try:
+        caller = edge.call(CALLER, to=NUMBER)
+        url = edge.stored("URL")
+        assert caller.control({"action": "end_call"}, url=url).status == 200
+        assert caller.control({"action": "call_transfer"}, url=url).status == 403
+        assert caller.control({"action": "call_transfer"}).status == 200
+        caller.hangup()
+    finally:
+        edge.close()
