@@ -159,7 +159,7 @@ class Leg:
         return seconds_of(hz, self._phone.heard(began)) >= PROBE / 2
 
     def control(self, body: Mapping[str, object], *, verb: str = "", url: str | None = None) -> Reply:
-        """POST to the session's control URL, or to a narrower one that its handler minted. NoAnswer where none comes."""
+        """POST to the session's control URL, or to a narrower one that a handler minted. NoAnswer where none comes."""
         return post(self._sim, url or self._sim.session_of(self._phone).control_url, body, verb)
 
     def __repr__(self) -> str:
