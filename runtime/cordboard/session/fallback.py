@@ -63,6 +63,7 @@ class FallingBack:
         session.note("cause", "fallback", {"why": why, "leg": leg.name}, now)
         session.turns.overtaken(why, now)
         session.drop_mailbox(now)
+        session.legs.inbound.give_up_agent()
         session.executor.fail_pending("fallback", "the scenario's fallback runs")
         session.executor.forget_timers()
         session.agents.close_all()

@@ -108,8 +108,8 @@ class Inbound:
             leg.awaits_agent = True
             limit = self._session.services.timers.set(now + READY_LIMIT, self._nobody_ready)
             self._expectant = Expectant(leg, step, args, limit)
-            self._legs.when_answered(leg, self._waited, now)
-            self._legs.when_over(leg, self._waited)
+            self._legs.when_answered(leg, lambda at: self.give_up_agent(), now)
+            self._legs.when_over(leg, lambda at: self.give_up_agent())
 
     def ring(self, leg: Leg, now: float) -> None:
         """180, where the caller has heard of nothing yet."""
@@ -148,10 +148,11 @@ class Inbound:
             cause = "agent.error" if session.agents.all() else "limit.no_answer"
             self._legs.end_leg(expectant.leg, cause, "edge", now, code=480)
 
-    def _waited(self, now: float) -> None:
-        """The call is answered or over."""
+    def give_up_agent(self) -> None:
+        """The call waits for no agent any more: it is answered, over, or in the fallback's hands."""
         if self._expectant is not None:
             self._expectant.limit.cancel()
+            self._expectant.leg.awaits_agent = False
             self._expectant = None
 
     # --- responses
