@@ -175,6 +175,17 @@ def test_from_then_on_handlers_hear_of_the_call_s_end_alone() -> None:
     ]
 
 
+def test_requests_that_wait_are_told_that_no_handler_is_asked_any_more() -> None:
+    bench = a_call(http_request=None)
+    bench.hold.add("call.tone")
+    press(bench)
+    waiting = [bench.http(bench.control_path) for _ in range(3)]
+    assert [bench.status(each) for each in waiting] == [None] * 3
+    bench.answer(bench.held[0], bench.held[0].fail())
+    assert [bench.status(each) for each in waiting] == [503] * 3
+    assert all(b'"fallback"' in bench.kept.replies[each].body for each in waiting)
+
+
 def test_what_the_handler_had_begun_is_over() -> None:
     def consult(made: Round) -> Answer:
         made.command("call.dial", "consult", to="+15550177")

@@ -31,14 +31,19 @@ DESTINATIONS = ("to", "number", "destination")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is not let through."""
+    """Why a request is not let through, or gets no answer of a handler."""
 
     status: int
-    """404: as if the URL were unknown; 403: valid, outside its scope."""
+    """404: as if the URL were unknown; 403: valid, outside its scope; 503: nobody is asked any more."""
     code: str
-    """not_found or out_of_scope."""
+    """not_found, out_of_scope, ended or fallback."""
     detail: str
     """Text for whoever asked."""
+
+
+ENDED = Refusal(404, "ended", "the session has ended")
+
+TAKEN_OVER = Refusal(503, "fallback", "the scenario's fallback has the call; no handler is asked any more")
 
 
 @dataclass(slots=True)

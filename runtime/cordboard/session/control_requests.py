@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from cordboard.contract.events import HttpRequest
 
+from .capabilities import TAKEN_OVER
 from .control_url import MAX_BODY
 from .effects import ReplyHttp
 from .request_signature import HEADER
@@ -96,9 +97,7 @@ class ControlRequests:
             self._problem(request, 404, "not_found", "the scenario does not listen to http.request")
             return
         if session.falling_back.begun:
-            self._problem(
-                request, 503, "fallback", "the scenario's fallback has the call; no handler is asked any more"
-            )
+            self._problem(request, TAKEN_OVER.status, TAKEN_OVER.code, TAKEN_OVER.detail)
             return
         session.request_came(request, now)
         if session.post("http.request", data, now, request=request):

@@ -14,6 +14,7 @@ from cordboard.contract import commands
 from cordboard.contract.commands import Sound
 from cordboard.contract.patience import Fallback
 
+from .capabilities import TAKEN_OVER
 from .objects import Leg
 from .player import Ended
 from .steps import Step
@@ -62,7 +63,7 @@ class FallingBack:
         self._leg, self._fallback, self._cause = leg, fallback or Fallback(), cause
         session.note("cause", "fallback", {"why": why, "leg": leg.name}, now)
         session.turns.overtaken(why, now)
-        session.drop_mailbox(now)
+        session.drop_mailbox(now, TAKEN_OVER)
         session.legs.inbound.give_up_agent()
         session.executor.fail_pending("fallback", "the scenario's fallback runs")
         session.executor.forget_timers()

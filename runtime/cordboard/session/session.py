@@ -21,7 +21,7 @@ from cordboard.contract.release import Release
 from cordboard.contract.transcript import TranscriptEntry
 
 from .agents import Agents
-from .capabilities import Capabilities
+from .capabilities import ENDED, Capabilities, Refusal
 from .control_url import Bucket
 from .effects import Fetch, ReplyHttp, WriteTimeline, WriteTranscript
 from .ending import Ending
@@ -198,12 +198,12 @@ class Session:
                 continue
             self.turns.begin(posted, found[0], found[1], now)
 
-    def drop_mailbox(self, now: float) -> None:
-        """No more events for handlers; requests that wait are told."""
+    def drop_mailbox(self, now: float, refusal: Refusal = ENDED) -> None:
+        """No more events for handlers; requests that wait are told why."""
         while self._mailbox:
             posted = self._mailbox.popleft()
             if posted.request:
-                self.problem(posted.request, 404, "ended", "the session has ended", now)
+                self.problem(posted.request, refusal.status, refusal.code, refusal.detail, now)
 
     @property
     def busy(self) -> bool:
