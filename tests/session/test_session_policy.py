@@ -88,3 +88,64 @@ def test_a_scenario_s_policy_holds_where_its_event_has_none(of_event: str | None
     bench.caller.call()
     bench.plane.tell(link.LegDigit(f"{bench.sid}/caller", "1"))
     assert policies(bench) == [("KeyError", policy)]
+
+
+@pytest.mark.parametrize(("chosen", "policy"), [(None, "ignore"), ("terminate", "terminate"), ("ignore", "ignore")])
+@pytest.mark.parametrize("bridged", [False, True])
+def test_a_transfer_outlives_the_failure_of_a_close_that_it_commanded_itself(
+    chosen: str | None, policy: str, bridged: bool
+) -> None:
+    def transfer(made: Round) -> Answer:
+        made.command("media.unbridge", "caller+agent", a="caller", b="agent")
+        made.command("agent.close", "agent")
+        made.command("call.dial", "consult", to="+15550177")
+        return made.done()
+
+    def connected(made: Round) -> Answer:
+        made.command("media.bridge", "caller+consult", a="caller", b="consult")
+        return made.done()
+
+    bench = Bench(
+        call_alerting=with_agent, http_request=transfer, call_connected__consult=connected, websocket_close=None
+    )
+    bench.on_error = {"websocket.close": chosen}
+    bench.retake()
+    bench.hold.add("websocket.close")
+    bench.callee.mode = "ring"
+    bench.caller.call()
+    assert bench.status(bench.http(bench.control_path)) == 204
+    if bridged:
+        bench.callee.pick_up()
+    assert bench.held[0].data["expected"] is True
+    bench.lose(bench.held[0], "crashed")
+    bench.lose(bench.held[1], "crashed")
+    bench.run(15)
+    assert policies(bench) == [("crashed", policy)]
+    assert (len(bench.caller.all(sip.Ended)) == 1) is (policy == "terminate")
+    if policy == "ignore" and not bridged:
+        bench.callee.pick_up()
+        assert {message.source.partition("/")[2] for message in bench.plane.all(link.Route)[-2:]} == {
+            "caller",
+            "consult",
+        }
+
+
+def test_an_open_breaker_ends_no_transfer() -> None:
+    bench = Bench(call_alerting=with_agent, call_tone=None, http_request=None, websocket_close=None)
+    bench.callee.mode = "ring"
+    bench.caller.call()
+    bench.hold |= {"http.request", "call.tone"}
+    bench.http(bench.control_path)
+    for digit in "123":  # they wait before the close
+        bench.plane.tell(link.LegDigit(f"{bench.sid}/caller", digit))
+    made = bench.held.pop()
+    made.command("agent.close", "agent")
+    made.command("call.dial", "consult", to="+15550177")
+    bench.answer(made, made.done())
+    while bench.held:
+        bench.lose(bench.held.pop(), "crashed")
+    assert policies(bench)[-1] == ("breaker_open", "ignore")
+    bench.run(15)
+    assert bench.caller.all(sip.Ended) == []
+    bench.callee.pick_up()
+    assert len(bench.of("websocket.close")) == 0

@@ -261,6 +261,7 @@ class Turns:
                 without_call=not session.legs.all(),
                 ringing=subject is not None and not subject.answered,
                 fallback=fallback is not None,
+                expected=turn.event.data.get("expected") is True,
             )
             if kind == "breaker_open" and session.shield.would_fall_back():
                 policy = "fallback"
