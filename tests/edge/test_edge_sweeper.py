@@ -18,6 +18,7 @@ from cordboard.media.recorder import header
 
 DAY = 86_400.0
 END = datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp()
+NONE: dict[str, float | None] = dict.fromkeys(("recordings", "transcripts", "timelines", "records"))
 KEPT = Retention(30 * DAY, 30 * DAY, 30 * DAY, 365 * DAY)
 SOUND = {"recording.wav", "other.raw.wav", ".third.wav.part"}
 WORDS = {"transcript.txt", "transcript.jsonl"}
@@ -89,6 +90,47 @@ def test_each_kind_goes_when_its_time_is_over(data: DataDir) -> None:
     assert sweeper.turn(END + 4 * DAY) == {"records": 1}
     assert names(data.calls) == set()
     assert not sweeper.turn(END + 5 * DAY)
+
+
+@pytest.mark.parametrize("kind", ["recordings", "records"])
+def test_sound_that_waits_for_its_copy_stays_until_it_is_there_and_a_line_a_day_says_so(
+    data: DataDir, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    folders = [make_call(data, f"s_{number}") for number in range(7)]
+    for job in (*data.finish.glob("*.json"), *data.failed.glob("*.json")):
+        job.unlink()
+    in_finish, in_upload = data.finish / "s_0.0.json", [data.upload / f"s_{number}.1.json" for number in range(1, 6)]
+    for job in (in_finish, *in_upload, data.upload / "remove-s_6.json"):
+        job.write_text("{}")
+    sweeper = Sweeper(data, Retention(**{**NONE, kind: DAY}), copies=True)
+    for hour in range(48):
+        assert sweeper.turn(END + 2 * DAY + hour * HOURLY) == ({kind: 1} if hour == 0 else {})
+    assert all("recording.wav" in names(folder) for folder in folders[:6])
+    line = (
+        "recordings of 6 calls stay longer than [retention] says: they wait for their copies in S3 "
+        "(s_0, s_1, s_2, s_3, s_4, …)"
+    )
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [line, line]
+    erasure.erase_content(data, "s_1", datetime(2026, 11, 5, tzinfo=UTC))  # by hand it goes at once
+    assert "recording.wav" not in names(folders[1])
+    assert not in_upload[0].exists()
+    for job in in_upload[1:]:
+        job.unlink()
+    assert sweeper.turn(END + 5 * DAY) == {kind: 5}
+    assert "recording.wav" in names(folders[0])
+    assert Sweeper(data, Retention(**{**NONE, kind: DAY})).turn(END + 5 * DAY)[kind] >= 1  # nobody copies any more
+    assert not folders[0].exists() or "recording.wav" not in names(folders[0])
+
+
+def test_sound_that_is_not_kept_at_all_is_copied_first(data: DataDir) -> None:
+    """A call's record appears before its recordings are queued."""
+    folder = make_call(data, "s_1")
+    for job in (*data.finish.glob("*.json"), *data.failed.glob("*.json")):
+        job.unlink()
+    sweeper = Sweeper(data, Retention(**{**NONE, "recordings": 0.0}), copies=True)
+    assert not sweeper.turn(END + 1)
+    assert "recording.wav" in names(folder)
+    assert sweeper.turn(END + 1 + MINUTELY) == {"recordings": 1}
 
 
 def test_words_leave_the_timeline_with_the_transcript(data: DataDir) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from cordboard.config.model import Retention
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.erasure import erase_content, erase_recordings
 from cordboard.edge.sweeper import to_argument
-from cordboard.edge.uploads import PART, UploadFailed, Uploads
+from cordboard.edge.uploads import PART, Uploads
 from cordboard.media.recorder import header
 from cordboard.media.wav import read_wav
 
@@ -46,11 +47,12 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",  # as ECS has it, and docs/deploy.md
         "AWS_ENDPOINT_URL_S3": server,
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    client = boto3.client("s3", "us-east-1")
     client.create_bucket(Bucket=SINK.bucket)
     yield client
     for found in client.list_objects_v2(Bucket=SINK.bucket).get("Contents", []):
@@ -82,6 +84,10 @@ def keys(s3: "S3Client") -> list[str]:
     return [found["Key"] for found in s3.list_objects_v2(Bucket=SINK.bucket).get("Contents", [])]
 
 
+def waiting(data: DataDir) -> list[str]:
+    return [path.name for path in data.upload.glob("*.json")]
+
+
 def test_a_recording_is_copied_and_the_call_says_where(data: DataDir, s3: "S3Client") -> None:
     job = call(data)
     call(data, b"another", "two")
@@ -106,41 +112,128 @@ def test_a_long_one_goes_in_parts(data: DataDir, s3: "S3Client") -> None:
     assert found["Body"].read() == content
 
 
-def test_it_waits_while_the_bucket_is_away(data: DataDir, s3: "S3Client") -> None:
-    job = call(data)
-    with pytest.raises(UploadFailed, match=r"recording\.wav: .*NoSuchBucket"):
-        Uploads(data, S3Sink("acme-none", "")).turn()
-    assert job.exists()
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def refusal(data: DataDir, log: pytest.LogCaptureFixture, sink: S3Sink = SINK) -> str:
+    """What the log says of a job that is not done and stays."""
+    log.clear()
+    assert Uploads(data, sink).turn() == 0
+    assert len(list(data.upload.glob("*.json"))) == 1
+    return log.text
+
+
+def test_it_waits_while_the_bucket_is_away(data: DataDir, s3: "S3Client", caplog: pytest.LogCaptureFixture) -> None:
+    call(data)
+    assert re.search(
+        r"s_1\.recording\.json waits, one of 1; next try in 1 s: recording\.wav: .*NoSuchBucket",
+        refusal(data, caplog, S3Sink("acme-none", "")),
+    )
     assert Uploads(data, SINK).turn() == 1
 
 
-def test_it_waits_while_nobody_answers(data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
-    job = call(data)
+def test_it_waits_while_nobody_answers(
+    data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call(data)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
-    with pytest.raises(UploadFailed, match="Could not connect"):
-        Uploads(data, SINK).turn()
-    assert job.exists()
+    assert "Could not connect" in refusal(data, caplog)
 
 
-def test_without_credentials_it_says_so(data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_credentials_it_says_so(
+    data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     call(data)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it remembers credentials
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(data.root / "none"))
-    with pytest.raises(UploadFailed, match="redentials"):
-        Uploads(data, SINK).turn()
+    assert "redentials" in refusal(data, caplog)
+
+
+def test_without_a_region_it_says_so_and_takes_the_configured_one(
+    data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call(data)
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(data.root / "none"))
+    assert "no region of AWS is known; set AWS_REGION, or region in [storage.aws]" in refusal(data, caplog)
+    assert Uploads(data, SINK, "us-east-1").turn() == 1
+
+
+def test_a_job_that_s3_refuses_holds_no_other_up_and_is_tried_after_pauses_of_its_own(
+    data: DataDir, s3: "S3Client", caplog: pytest.LogCaptureFixture
+) -> None:
+    """A removal sorts before all copies; that of a bucket which is closed now is never done."""
+    removal = data.upload / "remove-s_0.json"
+    removal.write_text(json.dumps({"session": "s_0", "remove": ["s3://acme-former/x.wav"]}))
+    call(data)
+    clock = Clock()
+    uploads = Uploads(data, SINK, clock=clock)
+    assert uploads.turn() == 1
+    assert keys(s3) == [KEY]
+    tries = [0.0]
+    for _ in range(1_000):
+        clock.now += 1
+        caplog.clear()
+        assert uploads.turn() == 0
+        if caplog.records:
+            tries.append(clock.now - 1_000)
+    assert tries == [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 811]
+    s3.create_bucket(Bucket="acme-former")
+    clock.now += 300
+    assert uploads.turn() == 1
+    assert not removal.exists()
+    s3.delete_bucket(Bucket="acme-former")
+
+
+@pytest.mark.parametrize("error", [ValueError("a part"), KeyError("ETag"), TypeError("bytes"), FileNotFoundError("ca")])
+def test_whatever_the_sdk_raises_the_job_stays(
+    data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    call(data)
+    uploads = Uploads(data, SINK, clock=(clock := Clock()))
+
+    def broken(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "_put", broken)
+        assert uploads.turn() == 0
+    assert f"{type(error).__name__}: {error}" in caplog.text
+    clock.now += 1
+    assert uploads.turn() == 1
+    assert keys(s3) == [KEY]
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"session": "s_1", "path": "/etc/passwd"}', b'{"session": "s_1", "path": 7}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"7",
+        b'{"remove": 7}',
+        b'{"session": "s_1", "path": "/etc/passwd"}',
+        b'{"session": "s_1", "path": 7}',
+    ],
 )
-def test_what_is_no_job_goes_and_nothing_is_copied(data: DataDir, s3: "S3Client", body: bytes) -> None:
+def test_what_is_no_job_is_set_aside_and_nothing_is_copied(
+    data: DataDir, s3: "S3Client", body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     (data.upload / "s_1.0.json").write_bytes(body)
-    assert Uploads(data, SINK).turn() == 1
+    assert Uploads(data, SINK).turn() == 0
     assert keys(s3) == []
-    assert not list(data.upload.iterdir())
+    assert waiting(data) == []
+    assert (data.upload / "failed" / "s_1.0.json").read_bytes() == body
+    assert f"s_1.0.json is set aside in {data.upload / 'failed'}: " in caplog.text
+    erase_content(data, "s_1", NOON)
+    assert list((data.upload / "failed").iterdir()) == []
 
 
 def test_what_is_erased_before_is_not_copied(data: DataDir, s3: "S3Client") -> None:
@@ -167,7 +260,7 @@ def test_erasing_a_call_by_hand_removes_its_copies_and_retention_leaves_them_to_
     assert not (data.calls / "s_1" / "uploaded.json").exists()
     Uploads(data, SINK).turn()
     assert keys(s3) == []
-    assert not list(data.upload.iterdir())
+    assert waiting(data) == []
 
 
 def test_a_copy_that_is_erased_while_it_is_made_goes_again(
@@ -212,4 +305,4 @@ def test_the_finishers_process_makes_and_copies_a_recording(data: DataDir, s3: "
     sound = s3.get_object(Bucket=SINK.bucket, Key=KEY)["Body"].read()
     assert sound == (folder / "recording.wav").read_bytes()
     assert len(read_wav(folder / "recording.wav").samples) == 8_000
-    assert not list(data.upload.iterdir())
+    assert waiting(data) == []

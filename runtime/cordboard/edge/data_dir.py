@@ -5,7 +5,7 @@ calls.sqlite       a list of the calls, made anew from their folders where it is
 audit.jsonl        what was erased by hand, and when
 dialogs/           one file per live SIP dialog, for the next life
 finish/            recordings that wait for the finisher; finish/failed/ those it could not read
-upload/            recordings that wait to be copied to [recording].sink, or to be removed there
+upload/            recordings that wait to be copied to [recording].sink, or removed there; upload/failed/ as above
 prompts-cache/     sounds made ready for players; may be deleted while no edge runs
 run/               sockets and the lock of a running edge
 storage.sqlite     ApplicationStorage
@@ -46,6 +46,7 @@ class DataDir:
         self.finish = self.root / "finish"
         self.failed = self.finish / "failed"
         self.upload = self.root / "upload"
+        self.upload_failed = self.upload / "failed"
         self.prompts = self.root / "prompts-cache"
         self.run = self.root / "run"
         self.index = self.root / "calls.sqlite"
@@ -60,7 +61,8 @@ class DataDir:
 
     def make(self) -> None:
         """Make the folders, closed to other users. Raises OSError."""
-        for folder in (self.root, self.calls, self.dialogs, self.finish, self.failed, self.upload, self.run):
+        queues = (self.finish, self.failed, self.upload, self.upload_failed)
+        for folder in (self.root, self.calls, self.dialogs, *queues, self.run):
             private_directory(folder)
 
     def hold(self) -> int:

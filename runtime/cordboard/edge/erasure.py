@@ -116,7 +116,7 @@ def _remove_sound(data: DataDir, session: str) -> None:
 
 
 def _remove_jobs(data: DataDir, session: str) -> None:
-    for folder in (data.finish, data.failed, data.upload):
+    for folder in (data.finish, data.failed, data.upload, data.upload_failed):
         for path in folder.glob(f"{session}.*.json"):
             path.unlink(missing_ok=True)
 

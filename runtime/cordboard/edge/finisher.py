@@ -166,6 +166,7 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--retention", required=True)
     parser.add_argument("--sink", type=sink)
+    parser.add_argument("--region", help="of the sink; else the environment's")
     parser.add_argument("--log-format", choices=("text", "json"), required=True)
     parser.add_argument("--log-level", required=True)
     args = parser.parse_args()
@@ -176,11 +177,16 @@ def main() -> int:
     data.make()
     read, write = os.pipe()
     os.set_blocking(write, False)
-    sweeper = Sweeper(data, from_argument(args.retention), lambda: bool(select.select([0, read], [], [], 0)[0]))
+    sweeper = Sweeper(
+        data,
+        from_argument(args.retention),
+        lambda: bool(select.select([0, read], [], [], 0)[0]),
+        copies=args.sink is not None,
+    )
     signal.set_wakeup_fd(write)
     signal.signal(signal.SIGTERM, lambda *_: None)
     if args.sink is not None:
-        Uploads(data, args.sink).start()
+        Uploads(data, args.sink, args.region).start()
     while True:
         work_off(data, upload=args.sink is not None)
         sweeper.turn(time.time())

@@ -35,7 +35,8 @@ def children(
     ]
     keeping = ("--data-dir", str(data.root), "--retention", to_argument(config.retention))
     sink = () if config.recording.sink is None else ("--sink", str(config.recording.sink))
-    finisher = Child("finisher", (*_module("finisher"), *keeping, *sink, *logging))
+    region = () if config.storage.aws.region is None else ("--region", config.storage.aws.region)
+    finisher = Child("finisher", (*_module("finisher"), *keeping, *sink, *region, *logging))
     return [
         *planes,
         finisher,

@@ -2,6 +2,7 @@
 
 Runs in the finisher's process, behind everything that a caller waits for. A call that has no record lives, or will get
 one, and is left alone. A sweep that dies in its middle is taken up by the next one, which finds what is still there.
+Sound that waits for its copy in S3 stays until it is there, for it would be lost; a log line says so each day.
 """
 
 import dataclasses
@@ -20,6 +21,8 @@ from cordboard.storage.interface import StorageUnavailable
 
 HOURLY: Final = 3_600.0  # seconds between two sweeps (HANDLERS §2.2)
 MINUTELY: Final = 60.0  # seconds between two looks for what is not kept at all, and for calls that are new
+DAILY: Final = 86_400.0  # seconds between two lines about calls that are kept for their copies
+TOLD: Final = 5  # calls that such a line names
 PROGRESS: Final = 1_000  # calls between two lines in the log
 
 log = logging.getLogger(__name__)
@@ -36,10 +39,15 @@ _KINDS: Final[tuple[tuple[str, int, Erase], ...]] = (
 class Sweeper:
     """Sweeps one data folder. `turn` is called as often as one likes; `stop` says between two calls to leave it."""
 
-    def __init__(self, data: DataDir, kept: Retention, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, data: DataDir, kept: Retention, stop: Callable[[], bool] = lambda: False, *, copies: bool = False
+    ) -> None:
+        """`copies`: recordings are copied to S3, and stay until they are there."""
         self._data = data
         self._kept = kept
         self._stop = stop
+        self._copies = copies
+        self._next_day = float("-inf")
         self._next_hour = self._next_minute = float("-inf")
 
     def turn(self, now: float) -> Counter[str]:
@@ -67,13 +75,22 @@ class Sweeper:
 
     def _sweep(self, index: CallIndex, now: float, whole: bool, swept: Counter[str]) -> None:
         at = datetime.fromtimestamp(now, UTC)
+        postponed: set[str] = set()
         for kind, bit, erase in _KINDS:
             age: float | None = getattr(self._kept, kind)
             if age is None or not (whole or age == 0.0):
                 continue
-            for call in index.due(bit, now - age):
+            holds_sound = self._copies and kind in ("records", "recordings")
+            if holds_sound:
+                age = max(age, MINUTELY)  # a call that has just ended may not have queued its recordings yet
+            due = index.due(bit, now - age)
+            waiting = _waiting(self._data) if holds_sound else frozenset()
+            for call in due:
                 if self._stop():
                     return
+                if call.id in waiting:
+                    postponed.add(call.id)
+                    continue
                 if not (self._data.calls / call.id / erasure.RECORD).exists():
                     continue  # gone since, or a half-erased folder that counts as one of a call that lives
                 try:
@@ -88,6 +105,20 @@ class Sweeper:
                 swept[kind] += 1
                 if swept[kind] % PROGRESS == 0:
                     log.info("sweeping: %s of %d calls so far", kind, swept[kind])
+        if postponed and now >= self._next_day:
+            self._next_day = now + DAILY
+            log.error(
+                "recordings of %d calls stay longer than [retention] says: they wait for their copies in S3 (%s)",
+                len(postponed),
+                ", ".join(sorted(postponed)[:TOLD]) + (", …" if len(postponed) > TOLD else ""),
+            )
+
+
+def _waiting(data: DataDir) -> frozenset[str]:
+    """Sessions with recordings that are not in S3 yet; a job goes from the first folder to the second."""
+    return frozenset(
+        path.name.partition(".")[0] for folder in (data.finish, data.upload) for path in folder.glob("*.json")
+    )
 
 
 def to_argument(kept: Retention) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from cordboard.contract.records import MAX_ANSWER, Description
+from cordboard.storage.aws import RegionUnknown, known_region
 
 from .errors import (
     AnswerTooLarge,
@@ -134,7 +135,7 @@ def names_in_parameter(parameter: str, region: str | None) -> Callable[[], Seque
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            client = boto3.client("ssm", region_name=region, config=_config())
+            client = boto3.client("ssm", region_name=known_region(region), config=_config())
             try:
                 found = client.get_parameter(Name=parameter)["Parameter"]
             finally:
@@ -143,7 +144,7 @@ def names_in_parameter(parameter: str, region: str | None) -> Callable[[], Seque
             if _code(error) == "ParameterNotFound":
                 raise ReleaseError(f"parameter {parameter} is not there: deploy the template first") from None
             raise ReleaseError(f"parameter {parameter}: {_code(error)}; allow the role ssm:GetParameter") from None
-        except BotoCoreError as error:
+        except (BotoCoreError, RegionUnknown) as error:
             raise ReleaseError(f"parameter {parameter}: {error}") from None
         return [name.strip() for name in str(found.get("Value", "")).split(",") if name.strip()]
 
@@ -207,8 +208,8 @@ def _client(region: str | None, endpoint_url: str | None) -> LambdaClient:
     from botocore.exceptions import BotoCoreError
 
     try:
-        return boto3.client("lambda", region_name=region, endpoint_url=endpoint_url, config=_config())
-    except (BotoCoreError, ValueError) as error:  # no region; an endpoint that is no address
+        return boto3.client("lambda", region_name=known_region(region), endpoint_url=endpoint_url, config=_config())
+    except (BotoCoreError, RegionUnknown, ValueError) as error:  # ValueError: an endpoint that is no address
         raise ReleaseError(f"AWS Lambda: {error}") from None
 
 

@@ -1,10 +1,11 @@
-"""What the AWS backends share: clients with short time-outs, and AWS's errors in this room's words.
+"""What all clients of AWS share: the region. What the stores share: short time-outs, AWS's errors in this room's words.
 
 Leaves out which credentials are used: boto3's usual chain (role, environment, profile). No text holds one.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,26 @@ _HINTS: Final = {
 }
 
 
+class RegionUnknown(StorageUnavailable):
+    """Neither configuration nor environment names a region."""
+
+
+def known_region(configured: str | None) -> str:
+    """The configured region, or AWS_REGION, or what boto3 itself looks at: AWS_DEFAULT_REGION, then the profile.
+
+    AWS_REGION is what ECS's agents, Lambda and other SDKs go by; boto3 alone does not read it. Raises RegionUnknown,
+    BotoCoreError for a profile that cannot be read.
+    """
+    from botocore.session import Session
+
+    found = configured or os.environ.get("AWS_REGION") or Session().get_config_variable("region")
+    if not found:
+        raise RegionUnknown(
+            "no region of AWS is known; set AWS_REGION, or region in [storage.aws] and [functions.lambda]"
+        )
+    return str(found)
+
+
 def client_config() -> Config:
     """Time-outs and retries of every client here."""
     from botocore.config import Config
@@ -46,6 +67,8 @@ def speaking_of(what: str) -> Iterator[None]:
 
     try:
         yield
+    except RegionUnknown as error:
+        raise RegionUnknown(f"{what}: {error}") from None
     except ClientError as error:
         code = error_code(error)
         hint = _HINTS.get(code, "see the service's message in CloudTrail")

@@ -11,7 +11,7 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from cordboard.storage.aws import client_config, speaking_of
+from cordboard.storage.aws import client_config, known_region, speaking_of
 from cordboard.storage.interface import (
     MAX_KEYS,
     Clock,
@@ -47,14 +47,16 @@ class DynamoStorage:
         is_secret: IsSecretName = lambda name: False,
         region: str | None = None,
     ) -> None:
-        """`region` None: the environment's. Raises StorageUnavailable when none is known; asks AWS nothing yet."""
+        """`region` None: the environment's. Raises RegionUnknown; asks AWS nothing yet."""
         import boto3
 
         self._table = table
         self._clock = clock
         self._is_secret = is_secret
         with speaking_of(f"table {table}"):
-            self._client: DynamoDBClient | None = boto3.client("dynamodb", region_name=region, config=client_config())
+            self._client: DynamoDBClient | None = boto3.client(
+                "dynamodb", region_name=known_region(region), config=client_config()
+            )
 
     def get(self, key: str) -> StorageItem | None:
         """See ApplicationStorage.get."""

@@ -11,7 +11,7 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from cordboard.storage.aws import client_config, error_code, speaking_of
+from cordboard.storage.aws import client_config, error_code, known_region, speaking_of
 from cordboard.storage.claims import Claim, new_token
 from cordboard.storage.interface import Clock, StorageUnavailable, check_key
 
@@ -25,13 +25,15 @@ class DynamoClaims:
     """Claims over a table. Close it, or use it as a context."""
 
     def __init__(self, table: str, clock: Clock, *, region: str | None = None) -> None:
-        """`region` None: the environment's. Raises StorageUnavailable when none is known; asks AWS nothing yet."""
+        """`region` None: the environment's. Raises RegionUnknown; asks AWS nothing yet."""
         import boto3
 
         self._table = table
         self._clock = clock
         with speaking_of(f"table {table}"):
-            self._client: DynamoDBClient | None = boto3.client("dynamodb", region_name=region, config=client_config())
+            self._client: DynamoDBClient | None = boto3.client(
+                "dynamodb", region_name=known_region(region), config=client_config()
+            )
 
     def take(self, key: str, lease: float) -> Claim | Literal["busy", "done"]:
         """See Claims.take."""

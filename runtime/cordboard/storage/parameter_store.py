@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from cordboard.storage.aws import client_config, error_code, speaking_of
+from cordboard.storage.aws import client_config, error_code, known_region, speaking_of
 from cordboard.storage.interface import (
     Clock,
     KeyInvalid,
@@ -53,7 +53,9 @@ class ParameterStoreSecrets:
         self._values: dict[str, tuple[float, SecretValue]] = {}
         self._names: tuple[float, frozenset[str]] | None = None
         with speaking_of(f"parameters {path}"):
-            self._client: SSMClient | None = boto3.client("ssm", region_name=region, config=client_config())
+            self._client: SSMClient | None = boto3.client(
+                "ssm", region_name=known_region(region), config=client_config()
+            )
 
     def put(self, name: str, value: str) -> int:
         """See Secrets.put. Also raises StorageUnavailable, as all methods."""
