@@ -2,14 +2,17 @@
 
     .venv/bin/python -m bench.turns [--events N]
 
-Prints milliseconds, p50 and p99 of the pooled events of three runs; hosts take turns in each run, so that a noisy
-machine is noisy for all. Warm: one event after the other, each host with its functions ready. Cold: from nothing to
-the first answer, which is a process with its imports, in this process an import. No storage of AWS, no network.
+Prints milliseconds, p50 and p99 of the pooled events of three runs, beside what the reference measured for the same
+handlers (serverless §1.2, §3.4: uvicorn with httptools and uvloop, one run, another machine); hosts take turns in each
+run, so that a noisy machine is noisy for all. Warm: one event after the other, each host with its functions ready.
+Cold: from nothing to the end of the event, which is a process with its imports, in this process an import; behind the
+Invoke endpoint three functions and their descriptions, too. No storage of AWS, no network.
 """
 
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -17,12 +20,11 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.hosts.invoke_endpoint import Endpoint
-from tests.scenario.rounds import AGENT, CALLER, invocation, payload, play
+from tests.scenario.rounds import AGENT, CALLER, invocation, play
 
 from cordboard.contract.records import Invocation
 from cordboard.hosts.aws_lambda import LambdaHost
@@ -38,6 +40,7 @@ from cordboard.storage.sqlite import SqliteStorage
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 RUNS = 3
 COLD = 5  # starts of each kind
+HOSTS = ("in process", "worker", "Invoke endpoint")
 WARM_UP = 20  # events
 TIMEOUT = 5.0  # seconds
 
@@ -62,21 +65,21 @@ EVENTS: dict[str, tuple[str, Invocation]] = {
         ),
     ),
 }
+COLD_KINDS = ("http.request, one round", "call.alerting, two rounds")
+
+REFERENCE = {
+    ("call.alerting, two rounds", "worker"): (1.42, 2.26),
+    ("http.request, one round", "worker"): (0.72, 1.27),
+    ("websocket.close, one round", "worker"): (0.57, 1.00),
+    ("http.request, one round", "in process"): (0.18, 0.41),
+    ("http.request, one round", "Invoke endpoint"): (1.4, 2.0),
+}
+"""(kind of event, host) → p50 and p99 in milliseconds of reference serverless; its in-process and Invoke figures are of
+one round of a bare handler."""
+REFERENCE_COLD = 46.0
+"""Milliseconds from spawn to a bare handler's first request for an event (serverless §1.2)."""
+
 RESULTS = {"agent.create": {"web_socket_id": "socket-1", "name": "agent"}}
-
-
-@dataclass
-class Samples:
-    """Seconds, pooled over the runs."""
-
-    warm: dict[str, list[float]] = field(default_factory=dict)
-    """By kind of event."""
-    cold: list[float] = field(default_factory=list)
-
-    def line(self, seconds: list[float]) -> str:
-        """p50 and p99 in milliseconds."""
-        cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-        return f"{1000 * cuts[49]:8.2f} {1000 * cuts[98]:8.2f}"
 
 
 class Stage:
@@ -128,38 +131,63 @@ async def events(host: FunctionHost, release: str, count: int, into: dict[str, l
             assert len(played.answers) == (2 if "two" in kind else 1)
 
 
-async def warm(stage: Stage, samples: dict[str, Samples], count: int) -> None:
+async def warm(stage: Stage, times: dict[str, dict[str, list[float]]], count: int) -> None:
     """One run of every host, one after the other."""
-    for kind, found in samples.items():
+    for kind, found in times.items():
         async with stage.host(kind) as host:
             release = (await host.start()).id
             await events(host, release, WARM_UP, {})
-            await events(host, release, count, found.warm)
+            await events(host, release, count, found)
 
 
-async def cold_worker(stage: Stage) -> float:
-    """Seconds from nothing to the first answer of an awslambdaric worker."""
-    function, invoked = EVENTS["http.request, one round"]
+async def cold_worker(stage: Stage, kind: str) -> float:
+    """Seconds from nothing to an event's end in an awslambdaric worker."""
+    function, invoked = EVENTS[kind]
     spec = next(each for each in read_template(TEMPLATE) if each.name == function)
     idle = asyncio.Event()
+    numbers = itertools.count()
     began = time.perf_counter()
     worker = WorkerProcess(spec, stage.variables, lambda *_: None, lambda _: idle.set())
     worker.start()
-    await idle.wait()
-    await worker.invoke("cold-1", json.dumps(payload(invoked)).encode(), TIMEOUT)
+
+    async def run(request: dict[str, Any]) -> dict[str, Any]:
+        await idle.wait()
+        idle.clear()
+        body = json.dumps(request).encode()
+        answer: dict[str, Any] = json.loads(await worker.invoke(f"cold-{next(numbers)}", body, TIMEOUT))
+        return answer
+
+    await play(run, invoked, RESULTS)
     taken = time.perf_counter() - began
     await worker.close()
     return taken
 
 
-async def cold_in_process(stage: Stage) -> float:
-    """Seconds from nothing to the first answer, functions imported anew."""
-    async with stage.host("in process") as host:
-        began = time.perf_counter()
+async def cold_host(stage: Stage, host_kind: str, kind: str) -> float:
+    """Seconds from nothing to an event's end: functions imported anew, or three of them behind an Invoke endpoint."""
+    began = time.perf_counter()
+    async with stage.host(host_kind) as host:
         release = (await host.start()).id
-        function, invoked = EVENTS["http.request, one round"]
-        await host.invoke(release, function, payload(invoked), timeout=TIMEOUT)
+        function, invoked = EVENTS[kind]
+
+        async def run(request: dict[str, Any]) -> dict[str, Any]:
+            return await host.invoke(release, function, request, timeout=TIMEOUT)
+
+        await play(run, invoked, RESULTS)
         return time.perf_counter() - began
+
+
+def cold(stage: Stage, host_kind: str, kind: str) -> list[float]:
+    """Seconds of some cold starts."""
+    if host_kind == "worker":
+        return [asyncio.run(cold_worker(stage, kind)) for _ in range(COLD)]
+    return [asyncio.run(cold_host(stage, host_kind, kind)) for _ in range(COLD)]
+
+
+def line(name: str, seconds: list[float], reference: str) -> str:
+    """A row: p50 and p99 in milliseconds, and the reference's."""
+    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
+    return f"{name:46}{1000 * cuts[49]:9.2f} {1000 * cuts[98]:9.2f}   {reference}\n"
 
 
 def main() -> None:
@@ -169,21 +197,22 @@ def main() -> None:
     args = parser.parse_args()
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "bench")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "bench")
-    samples = {kind: Samples() for kind in ("in process", "worker", "Invoke endpoint")}
+    warm_times: dict[str, dict[str, list[float]]] = {kind: {} for kind in HOSTS}
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder))
         for number in range(RUNS):
             sys.stderr.write(f"run {number + 1} of {RUNS}\n")
-            asyncio.run(warm(stage, samples, args.events))
-        samples["in process"].cold = [asyncio.run(cold_in_process(stage)) for _ in range(COLD)]
-        samples["worker"].cold = [asyncio.run(cold_worker(stage)) for _ in range(COLD)]
-    sys.stdout.write(f"{'ms':44}{'p50':>8} {'p99':>8}\n")
+            asyncio.run(warm(stage, warm_times, args.events))
+        cold_times = {(kind, host): cold(stage, host, kind) for kind in COLD_KINDS for host in HOSTS}
+    sys.stdout.write(f"{'ms':46}{'p50':>9} {'p99':>9}   reference p50 / p99\n")
     for kind in EVENTS:
-        for host, found in samples.items():
-            sys.stdout.write(f"{kind + ', ' + host:44}{found.line(found.warm[kind])}\n")
-    for host, found in samples.items():
-        if found.cold:
-            sys.stdout.write(f"{'cold start and one round, ' + host:44}{1000 * statistics.median(found.cold):8.0f}\n")
+        for host in HOSTS:
+            told = REFERENCE.get((kind, host))
+            reference = "" if told is None else f"{told[0]:.2f} / {told[1]:.2f}"
+            sys.stdout.write(line(f"{kind}, {host}", warm_times[host][kind], reference))
+    for (kind, host), seconds in cold_times.items():
+        reference = f"{REFERENCE_COLD:.0f}, bare handler, spawn alone" if host == "worker" else ""
+        sys.stdout.write(line(f"cold: {kind}, {host}", seconds, reference))
 
 
 if __name__ == "__main__":
