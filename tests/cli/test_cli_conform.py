@@ -86,7 +86,7 @@ def test_an_event_that_no_edge_sends_is_refused(
         (["--command", "'"], 2, "--command: No closing quotation"),
         (["--only", "answer,speed"], 2, "--only: there is no check speed"),
         (["--command", "true", "--key", "NAME"], 2, "--key: 'NAME' is not NAME=VALUE"),
-        (["--command", "true", "--key", f"{'x' * 201}=1"], 2, "--key: the key has 201 characters"),
+        (["--command", "true", "--key", f"{'x' * 201}=1"], 2, "--key, --secret: the key has 201 characters"),
         (["--command", "true", "--data", "to"], 2, "--data 'to' has no name"),
         (["--command", "true", "--event", "no.json"], 4, "--event no.json: No such file"),
         (["."], 2, "template.yaml: No such file"),

@@ -24,7 +24,7 @@ from cordboard.hosts.template import FunctionSpec, read_template
 from cordboard.hosts.worker_process import INIT_TIMEOUT
 from cordboard.storage.interface import StorageError
 
-_COLOURS: Final = {"ok": "green", "raised": "yellow", "failed": "red"}
+_COLOURS: Final = {"ok": "green", "raised": "yellow", "missing": "yellow", "failed": "red"}
 _HEADER: Final = ("FUNCTION", "CHECK", "RESULT", "DETAIL")
 
 
@@ -45,11 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--command", metavar="WORDS", help='any program that polls the Runtime API: "node handler.mjs"')
     parser.add_argument("--key", action="append", default=[], metavar="NAME=VALUE", help="a key of ApplicationStorage")
     parser.add_argument(
+        "--secret",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what reveals a secret; any text, no real one",
+    )
+    parser.add_argument(
         "--data", action="append", default=[], metavar="K=V|@FILE", help="custom data: a text by name, or a JSON object"
     )
     parser.add_argument(
         "--event", action="append", type=Path, default=[], metavar="FILE", help='one more: {"type", "target", "data"}'
     )
+    parser.add_argument("--strict", action="store_true", help=f"exit {BAD} also where a handler raised or missed a key")
     parser.add_argument("--only", metavar="CHECK[,CHECK]", default="", help="play these checks alone")
     parser.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="of a round, in place of the function's own"
@@ -61,12 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Play everything, print the table. BAD if a function breaks the contract."""
+    """Play everything, print the table. BAD if a function breaks the contract; with --strict, if anything is amiss."""
     only = frozenset(filter(None, args.only.split(",")))
     if unknown := only - CHECKS.keys():
         raise CliError(USAGE, f"--only: there is no check {', '.join(sorted(unknown))}", f"checks: {', '.join(CHECKS)}")
     given = Given(
-        dict(_key(text) for text in args.key),
+        dict(_key("--key", text) for text in args.key),
+        dict(_key("--secret", text) for text in args.secret),
         custom_data(args.data) if args.data else CUSTOM_DATA,
         tuple(_event(path) for path in args.event),
     )
@@ -74,8 +83,10 @@ def main(args: argparse.Namespace) -> int:
 
     def told(function: str, rows: Sequence[Row]) -> None:
         bad = sum(row.result == "failed" for row in rows)
+        missing = sum(row.result == "missing" for row in rows)
+        found = [f"{count} {what}" for count, what in ((bad, "failed"), (missing, "missing")) if count]
         if not args.quiet:
-            note(f"{function}: {f'{bad} failed' if bad else 'ok'}")
+            note(f"{function}: {', '.join(found) or 'ok'}")
 
     def said(function: str, request: str, line: str) -> None:
         if args.verbose:
@@ -89,13 +100,16 @@ def main(args: argparse.Namespace) -> int:
             )
         )  # fmt: skip
     except StorageError as error:
-        raise CliError(USAGE, f"--key: {error}", "names have 1 to 200 characters, values 2,000 at most") from None
+        raise CliError(
+            USAGE, f"--key, --secret: {error}", "names have 1 to 200 characters, values 2,000 at most"
+        ) from None
     if args.json:
         for row in rows:
             out_json(asdict(row))
     else:
         _print(rows)
-    return BAD if any(row.result == "failed" for row in rows) else GOOD
+    bad = ("failed", "raised", "missing") if args.strict else ("failed",)
+    return BAD if any(row.result in bad for row in rows) else GOOD
 
 
 def _print(rows: Sequence[Row]) -> None:
@@ -140,10 +154,12 @@ def _words(command: str) -> tuple[str, ...]:
     return words
 
 
-def _key(text: str) -> tuple[str, str]:
+def _key(option: str, text: str) -> tuple[str, str]:
     name, found, value = text.partition("=")
     if not found or not name:
-        raise CliError(USAGE, f"--key: {text!r} is not NAME=VALUE", "write for instance --key PSTN_CALLER_ID=+15550100")
+        raise CliError(
+            USAGE, f"{option}: {text!r} is not NAME=VALUE", f"write for instance {option} PSTN_CALLER_ID=+15550100"
+        )
     return name, value
 
 

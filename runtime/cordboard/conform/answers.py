@@ -1,13 +1,14 @@
 """What tools, requests and webhooks must be answered with, beyond the form of the record (HANDLERS §1.1)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cordboard.contract.codec import DecodeError, decode
 from cordboard.contract.commands import Command
 from cordboard.contract.records import Answer
 from cordboard.contract.webhooks import WebhookAnswer
+from cordboard.storage.interface import SecretNotFound
 
 from .judge import Violation
 from .samples import TOOL_CALL, ToolCall
@@ -66,6 +67,15 @@ def check_tool_answer(call: ToolCall, answers: Sequence[Answer]) -> None:
             wrong = _is_refusal(last)
     if not call.good and not wrong:
         raise _violation("expected an error for arguments that do not fit the tool's schema; a result came")
+
+
+def missing_of(answer: Answer) -> Iterator[tuple[str, str]]:
+    """(`key` or `secret`, its name) of what the handler asked for in this round and did not get."""
+    for read in answer.journal:
+        if read.type == "storage.get" and read.status == "done" and read.result is None:
+            yield "key", read.target or ""
+        elif read.type == "secret.reveal" and read.error is not None and read.error.code == SecretNotFound.__name__:
+            yield "secret", read.target or ""
 
 
 def _one(commands: Sequence[Command], type_: str) -> Command:

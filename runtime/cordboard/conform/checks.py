@@ -20,7 +20,7 @@ from cordboard.contract.webhooks import WebhookInvocation
 from cordboard.hosts.errors import FunctionRaised
 from cordboard.hosts.host import DESCRIBE_TIMEOUT
 
-from .answers import check_reply, check_tool_answer, decode_webhook, status_of
+from .answers import check_reply, check_tool_answer, decode_webhook, missing_of, status_of
 from .descriptions import read_description
 from .judge import CHECKS, Result, Row, Violation
 from .program import FIRST, SECOND, Program
@@ -48,6 +48,8 @@ class Examination:
         self._passes: dict[str, str] = {}
         """Check → detail of its ok row, unless it fails later."""
         self._samples: list[Sample] = []
+        self._missing: set[tuple[str, str]] = set()
+        """Keys and secrets that have their row."""
         self._usual: dict[str, Play] = {}
         """Label → the event played alone, in one process."""
         self._took: dict[str, float] = {}
@@ -102,10 +104,18 @@ class Examination:
         error = play.answers[-1].error
         if error is None or error.type == "bad_request":
             return
-        key = "give the key that it misses: --key NAME=VALUE"
-        other = "no breach of the contract, but nothing behind it was played: may an event like this raise?"
-        advice = key if error.type == "KeyNotFound" else other
+        advice = "no breach of the contract, but nothing behind it was played: may an event like this raise?"
         self._row(check, "raised", f"{play.sample.label}: {error.type}: {error.message}", advice)
+
+    def _misses(self, check: str, play: Play) -> None:
+        """A row for each key that the handler asked for and nobody gave, whatever it did without."""
+        for kind, name in [each for answer in play.answers for each in missing_of(answer)]:
+            if (kind, name) in self._missing:
+                continue
+            self._missing.add((kind, name))
+            detail = f"{play.sample.label}: asked for the {kind} {name or 'that it does not name'}, which is not there"
+            advice = f"what it does with one was not played; add --{kind} {name or 'NAME'}=VALUE"
+            self._row(check, "missing", detail, advice)
 
     def _failed(self, violation: Violation) -> None:
         self._row(violation.check, "failed", violation.detail, violation.advice)
@@ -143,7 +153,8 @@ class Examination:
                 await self._play(check, sample, play)
         if self._samples == samples:  # else another check may have the blame, and this one was not played to its end
             rounds = self._events - before
-            self._passes[check] = f"{rounds} rounds of {_kinds(samples)}" if rounds else "nothing to play"
+            nothing = "nothing to play" if not self._missing else "nothing to play without what is missing"
+            self._passes[check] = f"{rounds} rounds of {_kinds(samples)}" if rounds else nothing
 
     async def _play(self, check: str, sample: Sample, play: Callable[[Sample], Awaitable[None]]) -> None:
         if not await self._guarded(check, play(sample), sample.label):
@@ -172,6 +183,7 @@ class Examination:
 
     async def _answer(self, sample: Sample) -> None:
         play = self._usual[sample.label] = await self._to_end(Play(sample), FIRST)
+        self._misses("answer", play)
         self._raised("answer", play)
 
     async def _cold(self, sample: Sample) -> None:
@@ -318,6 +330,7 @@ class Examination:
             async def play(call: ToolCall = call) -> None:
                 played = await self._to_end(Play(call.sample), FIRST, SECOND)
                 check_tool_answer(call, played.answers)
+                self._misses("tools", played)
                 self._raised("tools", played)
 
             if not await self._guarded("tools", play(), call.sample.label):

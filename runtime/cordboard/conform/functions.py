@@ -12,6 +12,7 @@ from cordboard.contract.release import Release, RouteConflict
 from cordboard.hosts.host import OnLog
 from cordboard.hosts.template import FunctionSpec
 from cordboard.hosts.worker_process import INIT_TIMEOUT, silent
+from cordboard.storage.secrets import SecretStore
 from cordboard.storage.sqlite import SqliteStorage
 
 from .checks import Examination
@@ -52,7 +53,7 @@ async def conform(
             return found
 
     with tempfile.TemporaryDirectory(prefix="cordboard-conform-") as folder:
-        stores = [_stores(Path(folder, str(number)), given.keys) for number in range(len(specs))]
+        stores = [_stores(Path(folder, str(number)), given) for number in range(len(specs))]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(examine(*each)) for each in zip(specs, stores, strict=True)]
     rows = [row for task in tasks for row in task.result()]
@@ -63,17 +64,18 @@ async def conform(
     return rows
 
 
-def _stores(folder: Path, keys: Mapping[str, str]) -> dict[str, str]:
-    """Variables of a worker that name stores of its own, empty but for these keys."""
+def _stores(folder: Path, given: Given) -> dict[str, str]:
+    """Variables of a worker that name stores of its own, empty but for what is given."""
     folder.mkdir()
     paths = {name: folder / f"{name}.db" for name in ("storage", "secrets", "claims")}
-    if keys:  # else the function's own process makes it, if it needs one
-        storage = SqliteStorage(paths["storage"], time.time, is_secret=lambda name: False)
-        try:
-            for key, value in keys.items():
+    if given.keys:  # else the function's own process makes it, if it needs one
+        with SqliteStorage(paths["storage"], time.time, is_secret=given.secrets.__contains__) as storage:
+            for key, value in given.keys.items():
                 storage.put(key, value, KEY_TTL)
-        finally:
-            storage.close()
+    if given.secrets:
+        with SecretStore(paths["secrets"]) as secrets:
+            for name, value in given.secrets.items():
+                secrets.put(name, value)
     return {f"CORDBOARD_{name.upper()}": f"sqlite:{path}" for name, path in paths.items()}
 
 

@@ -25,8 +25,9 @@ CHECKS: Final = {
 }
 """Check → what it asks, in the order of the table."""
 
-Result = Literal["ok", "raised", "failed"]
-"""raised: the handler raised at a plausible event, which the contract allows; what follows could not be played."""
+Result = Literal["ok", "raised", "missing", "failed"]
+"""raised: the handler raised at a plausible event, which the contract allows; what follows could not be played.
+missing: it asked for a key or secret that is not there; what it does with one was not played."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,8 @@ class Given:
 
     keys: Mapping[str, str] = field(default_factory=dict)
     """What ApplicationStorage holds."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """What `Secret.reveal` finds."""
     custom_data: Mapping[str, Any] = field(default_factory=lambda: CUSTOM_DATA)
     """What the starter of the session passed."""
     events: tuple[OwnEvent, ...] = ()

@@ -120,7 +120,7 @@ class JournalEntry:
     error: StepError | None = None
     """Error of a failed step."""
     target: str | None = None
-    """The command's object, for messages."""
+    """The command's object, the key or secret of a read; for messages."""
     line: str = ""
     """Where the handler took the step, for messages."""
 

@@ -222,7 +222,9 @@ class _ApplicationStorage:
         """The live item, or None. Raises StorageError kinds; IsSecret for a secret's name."""
         what = f"ApplicationStorage.get({key!r})"
         turn = Turn.require(what)
-        result = await turn.read(what, "storage.get", None, {"key": key}, lambda: _json(_backend(turn).get(key)))
+        result = await turn.read(
+            what, "storage.get", None, {"key": key}, lambda: _json(_backend(turn).get(key)), names=key
+        )
         return None if result is None else _item(result)
 
     async def require(self, key: str) -> str:
@@ -237,14 +239,16 @@ class _ApplicationStorage:
         what = f"ApplicationStorage.put({key!r})"
         turn = Turn.require(what)
         args = {"key": key, "value": value, "ttl": ttl}
-        result = await turn.read(what, "storage.put", None, args, lambda: _json(_backend(turn).put(key, value, ttl)))
+        result = await turn.read(
+            what, "storage.put", None, args, lambda: _json(_backend(turn).put(key, value, ttl)), names=key
+        )
         return _item(result)
 
     async def remove(self, key: str) -> None:
         """Forget the key. Runs at once, outside of the atomic round. Raises StorageError kinds."""
         what = f"ApplicationStorage.remove({key!r})"
         turn = Turn.require(what)
-        await turn.read(what, "storage.remove", None, {"key": key}, lambda: _backend(turn).remove(key))
+        await turn.read(what, "storage.remove", None, {"key": key}, lambda: _backend(turn).remove(key), names=key)
 
     async def keys(self, pattern: str | None = None, count: int = 1000) -> list[str]:
         """Live keys of a namespace (the text before the first colon), or of all. Raises StorageError kinds."""

@@ -185,12 +185,21 @@ class Turn:
     # -- reads
 
     async def read(
-        self, what: str, type_: str, target: str | None, args: Mapping[str, Any], perform: Callable[[], JSON]
+        self,
+        what: str,
+        type_: str,
+        target: str | None,
+        args: Mapping[str, Any],
+        perform: Callable[[], JSON],
+        *,
+        names: str | None = None,
     ) -> Any:
         """A journalled read or write outside of the call: performed once per event, its result replayed.
 
-        Raises StorageError kinds, the same ones in a replay.
+        `names`: what the journal says it was of, where no `target` does. Raises StorageError kinds, the same ones in a
+        replay.
         """
+        names = names if target is None else target
         self.check(what)
         if self.muted:
             await self._park(Outcome("failed"))
@@ -203,9 +212,9 @@ class Turn:
             _check_size(result, what)
         except StorageError as error:
             failure = StepError(type(error).__name__, str(error))
-            self._keep(step, type_, target, line, error=failure)
+            self._keep(step, type_, names, line, error=failure)
             raise
-        self._keep(step, type_, target, line, result=result)
+        self._keep(step, type_, names, line, result=result)
         return result
 
     async def once(self, key: str, perform: Callable[[], Awaitable[object]]) -> Any:
