@@ -20,7 +20,8 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with mock_aws():
         for name in ("cordboard-prod", "cordboard-dev"):
             boto3.client("dynamodb", REGION).create_table(
@@ -85,3 +86,12 @@ def test_a_stage_that_is_not_deployed_is_told(
     assert "check credentials, region and stage" in told
     with pytest.raises(SystemExit):
         put(monkeypatch, "K", "--stage", "No such")
+
+
+def test_without_a_region_it_says_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert put(monkeypatch, "K", "--secret", "--stage", "dev") == 2
+    assert "no region of AWS is known; set AWS_REGION, or region in [storage.aws]" in capsys.readouterr().err

@@ -56,8 +56,9 @@ def deployed(template: Mapping[str, Any], built: Path) -> Iterator[Deployed]:
         for name, value in {
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
         }.items():
             patch.setenv(name, value)
+        patch.delenv("AWS_DEFAULT_REGION", raising=False)
         with mock_aws(config={"lambda": {"use_docker": False}}):
             yield deploy(template, built, Stage="prod", RecordingDays="90", LogDays="7")

@@ -39,10 +39,11 @@ def aws(template: Mapping[str, Any], built: Path, monkeypatch: pytest.MonkeyPatc
     for name, value in {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     yield deploy(template, built)
     server.stop()
 
@@ -156,10 +157,11 @@ def test_a_call_with_everything_on_aws(
     bucket, _, key = url.removeprefix("s3://").partition("/")
     assert bucket == aws.outputs["RecordingsBucket"]
     assert (
-        boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read() == (folder / "recording.wav").read_bytes()
+        boto3.client("s3", REGION).get_object(Bucket=bucket, Key=key)["Body"].read()
+        == (folder / "recording.wav").read_bytes()
     )
     assert not (tmp_path / "var" / "secrets.sqlite").exists()
-    claims = boto3.client("dynamodb").scan(TableName=aws.ids["ClaimsTable"])["Items"]
+    claims = boto3.client("dynamodb", REGION).scan(TableName=aws.ids["ClaimsTable"])["Items"]
     assert [row.keys() for row in claims] == [{"key", "expires", "expires_at"}]  # done, and once
     with open_secrets("ssm:/cordboard/dev/secrets", time.time) as secrets:
         assert secrets.names() == ["CARTESIA_API_KEY", "CARTESIA_WEBHOOK_SECRET"]

@@ -24,6 +24,7 @@ from cordboard.config.aws import S3Sink
 from cordboard.edge.control.secrets import KeptSecrets
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.erasure import erase_content
+from cordboard.edge.stores import stage_addresses
 from cordboard.edge.uploads import PART, Uploads
 from cordboard.hosts.aws_lambda import LambdaHost, names_in_parameter
 from cordboard.hosts.errors import FunctionError
@@ -115,20 +116,39 @@ def _list(value: Any) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-def test_handlers_may_what_they_do(deployed: Deployed, requests: Requests) -> None:
-    variables = deployed.variables["CallAlerting"]
+@pytest.mark.parametrize("function", ["CallAlerting", "HttpRequest", "WebsocketClose"])
+def test_handlers_may_what_they_do_and_read_no_secret(
+    deployed: Deployed, template: Mapping[str, Any], requests: Requests, function: str
+) -> None:
+    role = template["Resources"][f"{function}Role"]["Properties"]
+    assert [each for each in role["ManagedPolicyArns"] if "AWSLambdaBasicExecutionRole" not in str(each)] == [
+        {"Ref": "HandlerPolicy"}
+    ]
+    assert "Policies" not in role
+    assert "CORDBOARD_SECRETS" not in deployed.variables[function]
+    with open_storage(
+        deployed.variables[function]["CORDBOARD_STORAGE"], time.time, is_secret=lambda name: False
+    ) as storage:
+        storage.put("a:1", "v", 60)
+        storage.get("a:1")
+        storage.keys("a")
+        storage.keys()
+        storage.remove("a:1")
+    hold_against(policy(deployed.outputs["HandlerPolicy"]), requests.made)
+
+
+def test_one_that_reveals_secrets_may_what_it_does(deployed: Deployed, requests: Requests) -> None:
+    """With a store of secrets, reads of the storage ask whether a name is a secret's."""
+    addresses = stage_addresses("prod", None)
     with ParameterStoreSecrets("/cordboard/prod/secrets", time.time) as owner:
         owner.put("KEY", "value")
     requests.made.clear()
-    with open_secrets(variables["CORDBOARD_SECRETS"], time.time) as secrets:
+    with open_secrets(addresses.secrets, time.time) as secrets:
         assert secrets.resolve("KEY").value == "value"
-        with open_storage(variables["CORDBOARD_STORAGE"], time.time, is_secret=secrets.is_secret) as storage:
-            storage.put("a:1", "v", 60)
+        with open_storage(addresses.storage, time.time, is_secret=secrets.is_secret) as storage:
             storage.get("COULD_BE_A_SECRET")
-            storage.keys("a")
-            storage.keys()
-            storage.remove("a:1")
-    hold_against(policy(deployed.outputs["HandlerPolicy"]), requests.made)
+    requests.made = {(action, on) for action, on in requests.made if not action.startswith("dynamodb:")}
+    hold_against(policy(deployed.outputs["RevealPolicy"]), requests.made)
 
 
 def test_the_webhook_may_what_it_does(deployed: Deployed, requests: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +221,9 @@ def test_another_stage_is_out_of_reach(
 ) -> None:
     asks()
     with pytest.raises(AssertionError, match=f"{action} is not allowed"):
-        hold_against(policy(deployed.outputs["HandlerPolicy"]), requests.made)
+        hold_against(
+            [*policy(deployed.outputs["HandlerPolicy"]), *policy(deployed.outputs["RevealPolicy"])], requests.made
+        )
 
 
 def _resolve(path: str, name: str) -> None:

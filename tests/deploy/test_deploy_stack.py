@@ -30,9 +30,13 @@ def test_every_name_has_its_stage(deployed: Deployed) -> None:
 def test_the_functions_find_their_stores_and_keys_put_finds_the_same(deployed: Deployed) -> None:
     variables = deployed.variables["CallAlerting"]
     addresses = stage_addresses("prod", None)
-    assert variables == {"CORDBOARD_STORAGE": addresses.storage, "CORDBOARD_SECRETS": addresses.secrets}
-    assert deployed.variables["Webhook"] == {**variables, "CORDBOARD_CLAIMS": "dynamodb:cordboard-prod-claims"}
-    with open_secrets(variables["CORDBOARD_SECRETS"], time.time) as secrets:
+    assert variables == {"CORDBOARD_STORAGE": addresses.storage}
+    assert deployed.variables["Webhook"] == {
+        **variables,
+        "CORDBOARD_SECRETS": addresses.secrets,
+        "CORDBOARD_CLAIMS": "dynamodb:cordboard-prod-claims",
+    }
+    with open_secrets(addresses.secrets, time.time) as secrets:
         secrets.put("CARTESIA_API_KEY", "key")
         with open_storage(variables["CORDBOARD_STORAGE"], time.time, is_secret=secrets.is_secret) as storage:
             storage.put("k:1", "v", 60)

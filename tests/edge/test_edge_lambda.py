@@ -31,11 +31,14 @@ class Lambda:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.version = "1"
         self.code: str | None = None
+        self.next: tuple[str, str | None] | None = None
         self.asked: list[str] = []
         real: Any = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
 
         def call(client: Any, operation: str, arguments: Any) -> Any:
             if operation == "GetAlias":
+                if self.next is not None and arguments["FunctionName"] == "a":  # a look sees all of it, or nothing
+                    (self.version, self.code), self.next = self.next, None
                 self.asked.append(f"{arguments['FunctionName']}:{arguments['Name']}")
                 return {"FunctionVersion": self.version}
             if operation == "Invoke":
@@ -52,14 +55,16 @@ class Lambda:
 def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lambda]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     with mock_aws():
         yield Lambda(monkeypatch)
 
 
 def config(folder: Path, text: str = "") -> Config:
+    """As docs/deploy.md has it: the region is the environment's."""
     file = folder / "cordboard.toml"
-    file.write_text(f'[functions]\nhost = "lambda"\n[functions.lambda]\nregion = "{REGION}"\n{text}')
+    file.write_text(f'[functions]\nhost = "lambda"\n[functions.lambda]\n{text}')
     return load(file, {}, {})
 
 
@@ -76,7 +81,9 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def test_the_functions_are_those_that_the_parameter_names(tmp_path: Path, functions: Lambda) -> None:
     functions.code = "one"
-    boto3.client("ssm").put_parameter(Name=PARAMETER, Value="cordboard-dev-a,cordboard-dev-b", Type="StringList")
+    boto3.client("ssm", REGION).put_parameter(
+        Name=PARAMETER, Value="cordboard-dev-a,cordboard-dev-b", Type="StringList"
+    )
     assert asyncio.run(names(config(tmp_path), tmp_path)) == ["cordboard-dev-a", "cordboard-dev-b"]
     assert functions.asked == ["cordboard-dev-a:live", "cordboard-dev-b:live"]
 
@@ -99,9 +106,21 @@ def test_what_stands_in_the_way_of_a_start_is_said(
     tmp_path: Path, functions: Lambda, parameter: str | None, text: str, message: str
 ) -> None:
     if parameter is not None:
-        boto3.client("ssm").put_parameter(Name=PARAMETER, Value=parameter, Type="StringList")
+        boto3.client("ssm", REGION).put_parameter(Name=PARAMETER, Value=parameter, Type="StringList")
     with pytest.raises(FunctionsBroken, match=message):
         asyncio.run(names(config(tmp_path, text), tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", 'names = ["a"]'])
+def test_without_a_region_a_start_says_what_to_set(
+    tmp_path: Path, functions: Lambda, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(FunctionsBroken, match=r"AWS Lambda: no region .*; set AWS_REGION, .*\[functions\.lambda\]"):
+        asyncio.run(names(config(tmp_path, text), tmp_path))
+    functions.code = "one"
+    assert asyncio.run(names(config(tmp_path, f'region = "{REGION}"\nnames = ["a"]'), tmp_path)) == ["a"]
 
 
 def test_without_boto3_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,12 +137,12 @@ def test_a_moved_alias_is_taken_up_and_a_deployment_under_way_is_told_once(
         taken: asyncio.Queue[Release] = asyncio.Queue()
         async with function_host(config(tmp_path, 'names = ["a", "b"]'), DataDir(tmp_path)) as (host, first):
             following = asyncio.create_task(follow(host, taken.put_nowait, 0.0))
-            functions.version, functions.code = "2", None  # each says another deployment
+            functions.next = "2", None  # each says another deployment
             await until(lambda: bool(caplog.records))
             count = len(functions.asked)
             await until(lambda: len(functions.asked) >= count + 6)
             assert host.current.id == first.id
-            functions.code = "two"
+            functions.next = "2", "two"
             second = await taken.get()
             assert second.id == host.current.id != first.id
             following.cancel()

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import threading
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,7 +16,7 @@ from moto import mock_aws
 
 from cordboard.contract.records import DESCRIBE_SCHEMA, MAX_ANSWER, MAX_REQUEST
 from cordboard.hosts import errors
-from cordboard.hosts.aws_lambda import LambdaHost
+from cordboard.hosts.aws_lambda import MAX_AT_ONCE, LambdaHost, names_in_parameter
 
 
 class Api:
@@ -27,6 +29,8 @@ class Api:
         self.answer: Any = {"status": "done"}
         self.fault = ""
         self.error: Exception | None = None
+        self.hangs: dict[str, threading.Event] = {}
+        self.hanging: list[str] = []
         patch.setattr(botocore.client.BaseClient, "_make_api_call", lambda _, *call: self.call(*call))
         patch.setenv("AWS_ACCESS_KEY_ID", "testing")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -42,6 +46,9 @@ class Api:
             return self.told({"scenario": "desk", "release": stamp, "schema": "cordboard.description/1"})
         if self.error is not None:
             raise self.error
+        if (hang := self.hangs.get(arguments["FunctionName"])) is not None:
+            self.hanging.append(arguments["FunctionName"])
+            assert hang.wait(30)
         answer = self.told(self.answer)
         return {**answer, "FunctionError": self.fault} if self.fault else answer
 
@@ -149,6 +156,7 @@ def test_a_request_that_is_too_large_is_not_sent(api: Api) -> None:
         (client_error("ResourceNotFoundException", 404), "has no alias 'live' in this region"),
         (client_error("AccessDeniedException", 403), "lambda:GetAlias"),
         (NoCredentialsError(), "credentials"),
+        ({"FunctionVersion": "$LATEST"}, r"alias 'live' of 'cordboard-desk' points to \$LATEST.*publish a version"),
         ({"FunctionVersion": "7", "RoutingConfig": {"AdditionalVersionWeights": {"8": 0.1}}}, "split between versions"),
     ],
 )
@@ -201,10 +209,47 @@ def test_a_session_keeps_its_version_while_others_take_the_next(api: Api) -> Non
     assert asyncio.run(story()) == ["7", "8"]
 
 
-def test_without_a_region_it_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_region_is_the_environments_and_without_one_it_says_what_to_set(
+    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    with pytest.raises(errors.ReleaseError, match="region"):
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with pytest.raises(errors.ReleaseError, match="AWS Lambda: no region of AWS is known; set AWS_REGION"):
         LambdaHost(lambda: ("a",))
+    with pytest.raises(errors.ReleaseError, match="parameter /p: no region of AWS is known; set AWS_REGION"):
+        names_in_parameter("/p", None)()
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    host = LambdaHost(lambda: ("a",))
+    assert host._client.meta.region_name == "eu-north-1"
+    asyncio.run(host.close())
+
+
+def test_a_function_that_hangs_takes_no_others_place(api: Api) -> None:
+    """More of its rounds than it has threads: the next one waits, another function's does not."""
+    hang = threading.Event()
+    api.hangs = {"hung": hang}
+
+    async def story() -> None:
+        host = LambdaHost(lambda: ("hung", "well"), region="eu-west-1")
+        release = await host.start()
+        host.retain(release.id)
+        try:
+            stuck = [asyncio.create_task(host.invoke(release.id, "hung", {"event": 1}, timeout=60)) for _ in range(70)]
+            while len(api.hanging) < MAX_AT_ONCE:  # noqa: ASYNC110 - threads that wait say no word
+                await asyncio.sleep(0.001)
+            assert await host.invoke(release.id, "well", {"event": 1}, timeout=5) == {"status": "done"}
+            with pytest.raises(errors.FunctionTimeout, match="hung"):
+                await host.invoke(release.id, "hung", {"event": 1}, timeout=0.01)
+            assert len(api.hanging) == MAX_AT_ONCE
+            hang.set()
+            assert await asyncio.gather(*stuck) == [{"status": "done"}] * 70
+        finally:
+            hang.set()
+            host.done(release.id)
+            await host.close()
+
+    asyncio.run(story())
 
 
 def test_the_version_is_found_through_the_service_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,17 +19,18 @@ def doubled() -> Iterator[None]:
         for name, value in {
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
         }.items():
             patch.setenv(name, value)
-        patch.delenv("AWS_PROFILE", raising=False)
+        for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION"):  # who sets only AWS_REGION must be understood
+            patch.delenv(name, raising=False)
         yield
 
 
 def make_table() -> str:
     """A new table, as template.yaml declares it; its name."""
     name = f"cordboard-{next(_numbers)}"
-    boto3.client("dynamodb").create_table(
+    boto3.client("dynamodb", REGION).create_table(
         TableName=name,
         KeySchema=[
             {"AttributeName": "namespace", "KeyType": "HASH"},
@@ -47,7 +48,7 @@ def make_table() -> str:
 def make_claims_table() -> str:
     """A new table of claims, as template.yaml declares it; its name."""
     name = f"cordboard-claims-{next(_numbers)}"
-    boto3.client("dynamodb").create_table(
+    boto3.client("dynamodb", REGION).create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],

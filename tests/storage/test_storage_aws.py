@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -9,7 +10,9 @@ import botocore.client
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
+from cordboard.storage.aws import RegionUnknown, known_region
 from cordboard.storage.dynamodb import DynamoStorage
+from cordboard.storage.dynamodb_claims import DynamoClaims
 from cordboard.storage.interface import (
     KeyInvalid,
     SecretNotFound,
@@ -19,7 +22,7 @@ from cordboard.storage.interface import (
 )
 from cordboard.storage.parameter_store import MAX_AGE, MAX_BYTES, ParameterStoreSecrets
 
-from .aws_double import doubled, make_table, new_path
+from .aws_double import REGION, doubled, make_table, new_path
 
 NOON = 1_800_000_000.0
 
@@ -94,7 +97,7 @@ def test_the_ttl_attribute_is_a_whole_second_not_before_the_expiry(clock: Clock)
     clock.now = NOON + 0.25
     DynamoStorage(name, clock).put("k", "v", 60)
     DynamoStorage(name, clock).put("kept", "v", None)
-    rows = {row["key"]["S"]: row for row in boto3.client("dynamodb").scan(TableName=name)["Items"]}
+    rows = {row["key"]["S"]: row for row in boto3.client("dynamodb", REGION).scan(TableName=name)["Items"]}
     assert rows["k"]["expires_at"] == {"N": str(int(NOON) + 61)}
     assert "expires_at" not in rows["kept"]
 
@@ -168,10 +171,36 @@ def test_a_table_of_another_region_is_named(clock: Clock) -> None:
         table.get("k")
 
 
-def test_without_a_region_it_says_so(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_region_each_store_names_itself_and_what_to_set(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    does = r": no region of AWS is known; set AWS_REGION, or region in \[storage\.aws\]"
+    for what, opened in (
+        ("table t", lambda: DynamoStorage("t", clock)),
+        ("table t", lambda: DynamoClaims("t", clock)),
+        ("parameters /p", lambda: ParameterStoreSecrets("/p", clock)),
+    ):
+        with pytest.raises(RegionUnknown, match=what + does):
+            opened()
+
+
+def test_the_configured_region_goes_before_the_environments_and_that_before_the_profiles(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("[default]\nregion = eu-north-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert (known_region("eu-south-1"), known_region(None)) == ("eu-south-1", "eu-west-1")
+    monkeypatch.delenv("AWS_REGION")
+    assert known_region(None) == "us-east-1"
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(StorageUnavailable, match="region"):
-        DynamoStorage("t", clock)
+    assert known_region(None) == "eu-north-1"
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(StorageUnavailable, match=r"table t: The config profile \(nobody\) could not be found"):
+        DynamoStorage("t", Clock())
 
 
 def test_a_closed_store_says_so(clock: Clock) -> None:
@@ -227,7 +256,7 @@ def test_more_names_than_a_page_are_listed(secrets: ParameterStoreSecrets) -> No
 
 def test_what_stands_below_or_beside_the_path_is_no_secret(secrets: ParameterStoreSecrets) -> None:
     path = repr(secrets).split("'")[1]
-    client = boto3.client("ssm")
+    client = boto3.client("ssm", REGION)
     client.put_parameter(Name=f"{path}/functions/line-agent", Value="x", Type="String")
     client.put_parameter(Name=f"{path}/PLAIN", Value="x", Type="String")
     assert secrets.names() == []
@@ -240,7 +269,7 @@ def test_what_stands_below_or_beside_the_path_is_no_secret(secrets: ParameterSto
 
 def test_a_secret_is_stored_as_a_secure_string(secrets: ParameterStoreSecrets) -> None:
     secrets.put("K", "hidden")
-    found = boto3.client("ssm").get_parameter(Name=f"{repr(secrets).split(chr(39))[1]}/K", WithDecryption=False)
+    found = boto3.client("ssm", REGION).get_parameter(Name=f"{repr(secrets).split(chr(39))[1]}/K", WithDecryption=False)
     assert found["Parameter"]["Type"] == "SecureString"
     assert found["Parameter"]["Value"] != "hidden"
 

@@ -1,9 +1,10 @@
 """Functions on AWS Lambda: one Invoke a round, of the version that the session's release names.
 
 Follows the Lambda API 2015-03-31 and reference serverless §2. Every Invoke is one attempt (the edge decides about a
-second one) and runs in a thread of this host's own, so that no slow answer holds up control. A release is the set of
-versions that an alias points to; functions of two deployments are told apart by the stamp in their descriptions.
-Leaves out: weighted aliases (a canary would give one call two codes), event invocations, log tails.
+second one) and runs in a thread of its function's own, so that no slow answer holds up control, nor the rounds of other
+functions. A release is the set of versions that an alias points to; functions of two deployments are told apart by the
+stamp in their descriptions. Leaves out: weighted aliases (a canary would give one call two codes), event invocations,
+log tails.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -39,7 +40,8 @@ CONNECT_TIMEOUT: Final = 2.0  # seconds
 READ_TIMEOUT: Final = (
     60.0  # seconds; above a function's longest round (30 s), so that the function is judged, not the wire
 )
-MAX_AT_ONCE: Final = 64  # invocations in flight, a thread each; further ones wait within their time
+MAX_AT_ONCE: Final = 32  # invocations of one function in flight, a thread each; further ones wait within their time
+MAX_IDLE: Final = 64  # connections kept open
 
 _THROTTLED: Final = {"TooManyRequestsException", "EC2ThrottledException", "ThrottlingException"}
 _CRASHED: Final = {
@@ -86,12 +88,13 @@ class LambdaHost(ReleasingHost[Published]):
         self._names = names
         self._alias = alias
         self._client = _client(region, endpoint_url)
-        self._threads = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="lambda")
+        self._threads: dict[str, ThreadPoolExecutor] = {}
 
     async def close(self) -> None:
         """End; invocations in flight are forgotten, AWS finishes them."""
         await super().close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._client.close)
 
     def _take(self) -> Published:
@@ -115,7 +118,13 @@ class LambdaHost(ReleasingHost[Published]):
             raise ReleaseError(f"alias {self._alias!r} of {name!r}: {error}") from None
         if found.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
             raise ReleaseError(f"alias {self._alias!r} of {name!r} is split between versions; a call takes one")
-        return str(found["FunctionVersion"])
+        version = str(found["FunctionVersion"])
+        if version == "$LATEST":  # its code changes in the middle of a call, and no release id would tell
+            raise ReleaseError(
+                f"alias {self._alias!r} of {name!r} points to $LATEST, which is no release; "
+                "publish a version, and point the alias to it (AutoPublishAlias does both)"
+            )
+        return version
 
     def _check(self, functions: Mapping[str, Description]) -> None:
         stamps = {name: each.release for name, each in functions.items() if each.release}
@@ -124,7 +133,14 @@ class LambdaHost(ReleasingHost[Published]):
             raise ReleaseError(f"the functions are of different deployments ({told}); is one under way?")
 
     def _open(self, code: Published) -> _Versions:
-        return _Versions(code.versions, self._client, self._threads)
+        return _Versions(code.versions, self._client, self._threads_of)
+
+    def _threads_of(self, function: str) -> Executor:
+        """They stay when a release goes: what hangs in an old version counts against the new one's too."""
+        threads = self._threads.get(function)
+        if threads is None:
+            threads = self._threads[function] = ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="lambda")
+        return threads
 
 
 def names_in_parameter(parameter: str, region: str | None) -> Callable[[], Sequence[str]]:
@@ -152,16 +168,18 @@ def names_in_parameter(parameter: str, region: str | None) -> Callable[[], Seque
 
 
 class _Versions:
-    def __init__(self, versions: Mapping[str, str], client: LambdaClient, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, versions: Mapping[str, str], client: LambdaClient, threads_of: Callable[[str], Executor]
+    ) -> None:
         self._versions = versions
         self._client = client
-        self._threads = threads
+        self._threads_of = threads_of
 
     async def invoke(self, function: str, body: bytes, timeout: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                return await loop.run_in_executor(self._threads, self._invoke, function, body)
+                return await loop.run_in_executor(self._threads_of(function), self._invoke, function, body)
         except TimeoutError as error:
             raise FunctionTimeout(function, f"no answer within {timeout:g} s") from error
 
@@ -198,7 +216,7 @@ def _config() -> Config:
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1},  # a second attempt is the edge's to fence
-        max_pool_connections=MAX_AT_ONCE,
+        max_pool_connections=MAX_IDLE,
         tcp_keepalive=True,
     )
 
