@@ -3,6 +3,8 @@
 import json
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,12 @@ from cordboard.edge.data_dir import JOURNAL, DataDir
 
 CALLS = 12
 OLD, NEW = '"+18339906144"', '"+18339906155"'
+
+
+@pytest.fixture(autouse=True)
+def goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process does not end with a replay; what stays closed to its end has a process of its own below."""
+    monkeypatch.setattr("cordboard.cli.replay.stay_closed", lambda: None)
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +180,14 @@ def test_a_long_run_says_how_far_it_is(
     monkeypatch.setattr("cordboard.cli.replay.PROGRESS", -1.0)
     assert main(["replay", *random.Random(1).sample(ids(data), 2)]) == 0
     assert "1 of 2 calls, " in capsys.readouterr().err
+
+
+def test_what_code_leaves_for_the_end_of_the_process_is_not_performed(data: DataDir, tmp_path: Path) -> None:
+    mark = tmp_path / "performed"
+    code = changed(tmp_path / "today", OLD, f"{OLD}\nimport atexit\natexit.register(open, {str(mark)!r}, 'w')")
+    command = [sys.executable, "-m", "cordboard.cli.main", "replay", ids(data)[0], "--functions", str(code)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 calls, ")
+    assert "Offline: open in a replay" in done.stderr
+    assert not mark.exists()

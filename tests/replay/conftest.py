@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.simulator.test_simulated_chance import KEYS, act, die
@@ -53,14 +54,13 @@ def ask(sim: Simulation, chance: random.Random, phone: Phone) -> None:
     sim.world.advance(0.1)
 
 
-def reports(replay: Replay, journals: list[bytes], folder: Path) -> list[CallReport]:
+def reports(template: Path, journals: list[bytes], folder: Path) -> list[CallReport]:
     """What a replay finds of journals."""
-    found = []
-    for number, journal in enumerate(journals):
-        path = folder / f"{number}.jsonl"
+    paths = [folder / f"{number}.jsonl" for number in range(len(journals))]
+    for path, journal in zip(paths, journals, strict=True):
         path.write_bytes(journal)
-        found.append(replay.call(read_journal(path)))
-    return found
+    with Replay(template) as replay:
+        return [replay.call(read_journal(path)) for path in paths]
 
 
 @pytest.fixture
@@ -69,3 +69,58 @@ def copy(tmp_path: Path) -> Path:
     shutil.copytree(SEED.parent / "functions", tmp_path / "changed" / "functions")
     shutil.copy(SEED, tmp_path / "changed" / "template.yaml")
     return tmp_path / "changed"
+
+
+def recorded() -> bytes:
+    """A call that asks for much, and fails in some of it."""
+    with Simulation(DESK, seed=5) as sim:
+        sim.keys(CARTESIA_API_KEY="test-key")
+        sim.storage.put("hours:monday", "9 to 5", None)
+        caller = sim.call(CALLER, NUMBER)
+        url = sim.session_of(caller).control_url.rpartition("/")[2]
+
+        def ask(path: str, body: dict[str, Any]) -> None:
+            kind = {"content-type": "application/json"}
+            sim.edge.request("POST", url + path, kind, json.dumps(body).encode())
+            sim.world.advance(0.3)
+
+        ask("/opening_hours", {"day": "monday"})
+        ask("", {"action": "bad"})
+        ask("", {"action": "no idea"})
+        ask("", {"action": "gather"})
+        caller.press("1234")
+        sim.world.advance(3.0)
+        caller.press("7")
+        sim.faults.next("function crashed", "http.request")
+        ask("", {"action": "call_transfer"})
+        sim.world.advance(3.0)
+        for phone in sim.exchange.phones[1:]:
+            phone.answer()
+        sim.world.advance(1.0)
+        caller.hangup()
+        sim.world.advance(60.0)
+        return bytes(sim.session_of(caller).journal)
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
+    path.write_bytes(recorded())
+    return path
+
+
+def replayed(journal: Path, folder: Path, *changes: tuple[str, str], follow: bool = False) -> CallReport:
+    """The call asked again of functions with those changes."""
+    shutil.copytree(HERE / "functions", folder / "functions")
+    code = folder / "functions" / "desk.py"
+    text = code.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    code.write_text(text)
+    with Replay(DESK, code=folder / "functions", follow_state=follow) as replay:
+        return replay.call(read_journal(journal))
+
+
+def found(report: CallReport) -> list[tuple[str, str]]:
+    return [(each.type, each.what) for each in report.differences]

@@ -1,74 +1,14 @@
 """What a changed line of the functions brings about in the diff, and what it must not."""
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cordboard.hosts.errors import FunctionRaised
-from cordboard.replay.call import CallReport, Replay
 from cordboard.replay.differences import to_text
 from cordboard.replay.recorded import read_journal
-from cordboard.simulator.simulation import Simulation
 
-from .conftest import CALLER, DESK, HERE, NUMBER
-
-
-def recorded() -> bytes:
-    """A call that asks for much, and fails in some of it."""
-    with Simulation(DESK, seed=5) as sim:
-        sim.keys(CARTESIA_API_KEY="test-key")
-        sim.storage.put("hours:monday", "9 to 5", None)
-        caller = sim.call(CALLER, NUMBER)
-        url = sim.session_of(caller).control_url.rpartition("/")[2]
-
-        def ask(path: str, body: dict[str, Any]) -> None:
-            kind = {"content-type": "application/json"}
-            sim.edge.request("POST", url + path, kind, json.dumps(body).encode())
-            sim.world.advance(0.3)
-
-        ask("/opening_hours", {"day": "monday"})
-        ask("", {"action": "bad"})
-        ask("", {"action": "no idea"})
-        ask("", {"action": "gather"})
-        caller.press("1234")
-        sim.world.advance(3.0)
-        caller.press("7")
-        sim.faults.next("function crashed", "http.request")
-        ask("", {"action": "call_transfer"})
-        sim.world.advance(3.0)
-        for phone in sim.exchange.phones[1:]:
-            phone.answer()
-        sim.world.advance(1.0)
-        caller.hangup()
-        sim.world.advance(60.0)
-        return bytes(sim.session_of(caller).journal)
-
-
-@pytest.fixture(scope="module")
-def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("journal") / "journal.jsonl"
-    path.write_bytes(recorded())
-    return path
-
-
-def replayed(journal: Path, folder: Path, *changes: tuple[str, str], follow: bool = False) -> CallReport:
-    """The call asked again of functions with those changes."""
-    shutil.copytree(HERE / "functions", folder / "functions")
-    code = folder / "functions" / "desk.py"
-    text = code.read_text()
-    for old, new in changes:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    code.write_text(text)
-    with Replay(DESK, code=folder / "functions", follow_state=follow) as replay:
-        return replay.call(read_journal(journal))
-
-
-def found(report: CallReport) -> list[tuple[str, str]]:
-    return [(each.type, each.what) for each in report.differences]
+from .conftest import found, replayed
 
 
 def test_the_unchanged_code_differs_in_nothing(journal: Path, tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from cordboard.replay.call import Replay
-
 from .conftest import DESK, SEED, reports, story
 
 CROWDS = [(DESK, 0, False), (DESK, 1, True), (SEED, 2, False), (SEED, 3, True)]
@@ -14,7 +12,6 @@ CROWDS = [(DESK, 0, False), (DESK, 1, True), (SEED, 2, False), (SEED, 3, True)]
 @pytest.mark.parametrize(("template", "seed", "deaths"), CROWDS)
 def test_the_same_functions_differ_in_nothing(template: Path, seed: int, deaths: bool, tmp_path: Path) -> None:
     journals = story(template, seed, callers=8, deaths=deaths)
-    with Replay(template) as replay:
-        found = reports(replay, journals, tmp_path)
+    found = reports(template, journals, tmp_path)
     assert [each for report in found for each in report.differences if each.differs] == []
     assert sum(report.events for report in found) > 2 * len(found)

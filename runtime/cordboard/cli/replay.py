@@ -22,6 +22,7 @@ from cordboard.edge.data_dir import JOURNAL, DataDir
 from cordboard.hosts.errors import FunctionError, TemplateError
 from cordboard.replay.call import CallReport, Replay
 from cordboard.replay.differences import Difference, to_json, to_text
+from cordboard.replay.offline import stay_closed
 from cordboard.replay.recorded import JournalUnreadable, RecordedCall, read_journal
 
 PROGRESS: Final = 1.0  # seconds between two lines on standard error
@@ -52,6 +53,14 @@ def main(args: argparse.Namespace) -> int:
     since = None if args.since is None else datetime.now(UTC) - age("--since", args.since)
     paths = list(_paths(args, DataDir(config.edge.data_dir), since))
     printer = _Printer(args.json, args.redact == "numbers")
+    try:
+        _replay(args, config, paths, printer)
+    finally:
+        stay_closed()  # what today's code left for later is not performed, either
+    return printer.end()
+
+
+def _replay(args: argparse.Namespace, config: Config, paths: list[Path], printer: "_Printer") -> None:
     told = began = time.monotonic()
     try:
         replay = _functions(args, config)
@@ -67,7 +76,6 @@ def main(args: argparse.Namespace) -> int:
             call = printer.read(path)
             if call is not None:
                 printer.report(call, replay.call(call))
-    return printer.end()
 
 
 def _paths(args: argparse.Namespace, data: DataDir, since: datetime | None) -> Iterator[Path]:

@@ -7,14 +7,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from cordboard.contract.journal import JournalUnheard
-from cordboard.hosts.errors import FunctionRaised
 from cordboard.scenario import Stores
-from cordboard.simulator.functions import Functions
 
 from .differences import Difference
 from .event import EventReplay
+from .functions import OfflineFunctions
 from .masks import GUESSES
-from .offline import Offline, offline
 from .reads import RecordedReads
 from .recorded import RecordedCall, RecordedEvent
 
@@ -43,11 +41,7 @@ class Replay:
         """`code`: a folder in place of the template's; `follow_state`: each event gets the state that today's handlers
         made, not the recorded one. Raises TemplateError, FunctionRaised, RouteConflict."""
         self._reads = RecordedReads()
-        try:
-            with offline():
-                self._functions = Functions(template, Stores(recorded=self._reads), code=code)
-        except Offline as error:
-            raise FunctionRaised("import", str(error)) from error
+        self._functions = OfflineFunctions(template, Stores(recorded=self._reads), code=code)
         self._follow = follow_state
 
     def call(self, call: RecordedCall) -> CallReport:

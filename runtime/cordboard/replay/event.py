@@ -26,11 +26,12 @@ from cordboard.contract.records import (
 from cordboard.contract.release import Release
 from cordboard.hosts.errors import FunctionError
 from cordboard.scenario.secret import redact
-from cordboard.simulator.functions import Functions, NotInVirtualTime
+from cordboard.simulator.functions import NotInVirtualTime
 
 from .differences import Difference, What, shown_command, shown_read
+from .functions import OfflineFunctions
 from .masks import changes, fill, masks, same, without
-from .offline import offline
+from .offline import Offline
 from .reads import RecordedReads
 from .recorded import RecordedCall, RecordedEvent, RecordedRound
 
@@ -38,8 +39,10 @@ from .recorded import RecordedCall, RecordedEvent, RecordedRound
 class _Differs(Exception):
     """Ends an event."""
 
-    def __init__(self, what: What, recorded: Any, today: Any) -> None:
+    def __init__(self, what: What, recorded: Any, today: Any, *, certain: bool = False) -> None:
+        """`certain`: whatever the handler knew that the journal may not say."""
         super().__init__(what)
+        self.certain = certain
         self.what: What = what
         self.recorded = recorded
         self.today = today
@@ -58,7 +61,7 @@ class EventReplay:
 
     def __init__(
         self,
-        functions: Functions,
+        functions: OfflineFunctions,
         reads: RecordedReads,
         call: RecordedCall,
         event: RecordedEvent,
@@ -104,7 +107,7 @@ class EventReplay:
                 raise _Differs("read", shown_read(self._reads.left()[0]), None)
             self._policy()
         except _Differs as differs:
-            if unknown:
+            if unknown and not differs.certain:
                 return self._difference("masked", ", ".join(unknown), None)
             return self._difference(differs.what, differs.recorded, without(differs.today, self._guess))
         return None
@@ -154,9 +157,9 @@ class EventReplay:
         payload = encode(invocation)
         assert isinstance(payload, Mapping)
         try:
-            with offline():
-                raw, _ = self._functions.invoke(function, payload, told.deadline_ms / 1000, 0.0)
-            return decode(Answer, raw)
+            return decode(Answer, self._functions.invoke(function, payload, told.deadline_ms / 1000))
+        except Offline as error:
+            raise _Differs("failure", _ended(each.answer), f"Offline: {error}", certain=True) from None
         except (FunctionError, NotInVirtualTime, DecodeError) as error:
             raise _Differs("failure", _ended(each.answer), f"{type(error).__name__}: {error}") from None
 
