@@ -9,6 +9,7 @@ from cordboard.contract.events import Timer
 
 from .objects import Leg
 from .player import Player
+from .playing import Playing
 from .steps import LIMIT, LIMITS, Step
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Executor:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
+        playing = Playing(session)
         self._table: dict[str, Callable[[Step, Any, float], None]] = {
             "call.ring": lambda s, a, now: session.legs.inbound.respond(s, a, 180, now),
             "call.early_media": lambda s, a, now: session.legs.inbound.respond(s, a, 183, now),
@@ -52,17 +54,17 @@ class Executor:
             "agent.dtmf": lambda s, a, now: session.agents.digits(s, a, now),
             "agent.clear": lambda s, a, now: session.agents.clear(s, now),
             "agent.close": lambda s, a, now: session.agents.close(s, now),
-            "call.say": lambda s, a, now: session.players.play(s, a, now),
-            "call.play": lambda s, a, now: session.players.play(s, a, now),
-            "player.create": lambda s, a, now: session.players.create(s, a, now),
+            "call.say": lambda s, a, now: playing.play(s, a, now),
+            "call.play": lambda s, a, now: playing.play(s, a, now),
+            "player.create": lambda s, a, now: playing.create(s, a, now),
             "player.create_realtime": lambda s, a, now: session.speaking.create(s, a, now),
             "player.generate": lambda s, a, now: session.speaking.generate(s, a, now),
             "player.cancel_context": lambda s, a, now: session.speaking.cancel(s, a, now),
             "player.clear": lambda s, a, now: session.speaking.clear(s, a, now),
-            "player.stop": lambda s, a, now: session.players.stop(s, a, now),
-            "player.pause": lambda s, a, now: session.players.pause(s, True, now),
-            "player.resume": lambda s, a, now: session.players.pause(s, False, now),
-            "player.add_marker": lambda s, a, now: session.players.add_marker(s, a, now),
+            "player.stop": lambda s, a, now: playing.stop(s, a, now),
+            "player.pause": lambda s, a, now: playing.pause(s, True, now),
+            "player.resume": lambda s, a, now: playing.pause(s, False, now),
+            "player.add_marker": lambda s, a, now: playing.add_marker(s, a, now),
             "control_url.mint": lambda s, a, now: session.capabilities.mint(s, a, now),
             "timer.set": self._timer_set,
             "timer.clear": self._timer_clear,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import link
-from cordboard.contract.commands import CallPlay, PlayerAddMarker, PlayerCreate, PlayerSimple, Sound
+from cordboard.contract.commands import Sound
 from cordboard.contract.events import PlaybackFinished, PlayerChunks, PlayerEvent, PlayerMarker
 
 from .effects import PreparePrompt
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 MAX_PLAYERS = 10
 """Live players of one session (VoxEngine's limit, reference voxengine §1.7); the edge's own prompts apart."""
-
-MAX_MARKERS = 100
-"""Markers of one player, as in the plane."""
 
 PREPARE_LIMIT = 10.0
 """Seconds until a sound must be ready: a download has 5, an engine of speech 8. A caller may wait for it in silence."""
@@ -56,70 +53,6 @@ class Players:
         """The newest live player of that name."""
         return next((player for player in reversed(self._live) if name and player.name == name), None)
 
-    # --- commands
-
-    def play(self, step: Step, args: CallPlay, now: float) -> None:
-        """call.say, call.play: over a leg's source. Done when it is accepted; its outcome is an event."""
-        leg = self._session.legs.get(step.command.target or "")
-        if leg is None or leg.hanging_up:
-            step.fail("object_ended", f"call {step.command.target!r} is over")
-            return
-        former = self.get(args.name)
-        if former is not None and former.over != leg.unit:
-            step.fail("refused", f"a player named {args.name!r} is live elsewhere; give this one another name")
-        elif self.may_make(step, args.name, replaced=former is not None):
-            player = self.make(args.name, loop=args.loop or args.sound.endless)
-            player.over = leg.unit
-            self._want(player, leg.unit, now)
-            self._prepare(player, (args.sound,), now)
-            step.done({"name": args.name, "id": player.unit})
-
-    def create(self, step: Step, args: PlayerCreate, now: float) -> None:
-        """player.create. Done when it is accepted."""
-        name = step.command.target or ""
-        if self.get(name) is not None:
-            step.fail("refused", f"a player named {name!r} is live; give this one another name")
-        elif self.may_make(step, name):
-            player = self.make(name, loop=args.loop or args.sound.endless)
-            player.paused = args.on_pause
-            self._prepare(player, (args.sound,), now)
-            step.done({"name": name, "id": player.unit})
-
-    def stop(self, step: Step, args: PlayerSimple, now: float) -> None:
-        """player.stop."""
-        player = self.get(step.command.target or "")
-        if player is not None:
-            self.end(player, "stop", now)
-        step.done()
-
-    def pause(self, step: Step, on: bool, now: float) -> None:
-        """player.pause, player.resume."""
-        player = self._named(step)
-        if player is None:
-            return
-        player.paused = on
-        if player.state in ("PLAYING", "PAUSED"):
-            player.state = "PAUSED" if on else "PLAYING"
-        if player.state != "PREPARING":
-            self._session.send_plane(link.PlayerPause(player.unit, on))
-        step.done()
-
-    def add_marker(self, step: Step, args: PlayerAddMarker, now: float) -> None:
-        """player.add_marker."""
-        player = self._named(step)
-        if player is None:
-            return
-        player.marked += 1
-        if player.realtime:
-            step.fail("not_supported", "what a realtime player will say has no length yet")
-        elif player.marked > MAX_MARKERS:
-            step.fail("refused", f"a player may have {MAX_MARKERS} markers")
-        elif player.ready:
-            self._session.send_plane(link.PlayerMark(player.unit, args.offset, self._session.settling(step)))
-        else:
-            player.marks.append(args.offset)
-            step.done()
-
     # --- the edge's own
 
     def prompt(self, leg: Leg, sounds: Sequence[Sound], then: Then, now: float) -> Prompt:
@@ -136,7 +69,7 @@ class Players:
         """As `prompt`, but only made ready until it is told to play."""
         player = self.make("", loop=False)
         player.over, player.then = leg.unit, then
-        self._prepare(player, tuple(sounds), now)
+        self.prepare(player, tuple(sounds), now)
         return Prompt(player.unit, lambda at: self.route(player, leg, at), lambda at: self.end(player, "stop", at))
 
     def warm(self, sounds: Sequence[Sound]) -> None:
@@ -162,7 +95,7 @@ class Players:
 
     def route(self, player: Player, leg: Leg, now: float) -> None:
         """media.send: the leg hears the player, at once or when it is ready."""
-        self._want(player, leg.unit, now)
+        self.want(player, leg.unit, now)
         if player.ready:
             self._place_soon(player, leg, now)
 
@@ -317,7 +250,7 @@ class Players:
         self._live.append(player)
         return player
 
-    def _prepare(self, player: Player, sounds: tuple[Sound, ...], now: float) -> None:
+    def prepare(self, player: Player, sounds: tuple[Sound, ...], now: float) -> None:
         session = self._session
         request = f"{session.id}#prompt{self._made}"
         self._requests[request] = player
@@ -328,7 +261,7 @@ class Players:
         player.limit = session.services.timers.set(now + PREPARE_LIMIT, late)
         session.services.emit(PreparePrompt(request, sounds))
 
-    def _want(self, player: Player, leg: str, now: float) -> None:
+    def want(self, player: Player, leg: str, now: float) -> None:
         """A player shall be heard by a leg once it is ready; those on their way there before it are not, but for what
         is routed: that is heard after a sound that plays over it."""
         self._wants += 1
@@ -396,12 +329,6 @@ class Players:
     def _listener(self, player: Player) -> str:
         leg = self._session.legs.by_unit(player.over or player.sink)
         return leg.name if leg is not None else ""
-
-    def _named(self, step: Step) -> Player | None:
-        player = self.get(step.command.target or "")
-        if player is None:
-            step.fail("object_ended", f"player {step.command.target!r} is over")
-        return player
 
     def _post(self, player: Player, type_: str, data: Any, now: float) -> None:
         if player.name:
