@@ -102,6 +102,44 @@ def test_the_last_words_of_a_closed_agent_can_be_cleared() -> None:
     assert stage.closed().ledger[0].cleared == (20 - sent) * 160
 
 
+@pytest.mark.parametrize("end", ["heard", "cleared", "unrouted", "replaced", "hung up"])
+def test_control_is_told_that_words_are_still_queued_and_once_when_they_are_not(end: str) -> None:
+    stage = Stage()
+    service = stage.agent(hears=stage.leg(), heard_by="s/caller")
+    service.speak(ulaw(0, 20))
+    service.close()
+    stage.drain()
+    assert [each.talking for each in stage.told(link.AgentGone)] == [True]
+    stage.run(0.1)
+    if end == "cleared":
+        stage.tell(link.AgentClear("s/agent", stage.now))
+    elif end == "unrouted":
+        stage.tell(link.Unroute("s/agent", "s/caller"))
+    elif end == "replaced":
+        stage.agent("s/next", heard_by="s/caller")
+    elif end == "hung up":
+        stage.tell(link.LegClose("s/caller"))
+    stage.run(0.29 if end == "heard" else 0.1)
+    ended = [each for each in stage.told(link.MediaNote) if each.type == "media.ended"]
+    assert len(ended) == (0 if end == "heard" else 1)
+    stage.run(2)
+    ended = [each for each in stage.told(link.MediaNote) if each.type == "media.ended"]
+    assert [each.source for each in ended] == ["s/agent"]
+
+
+@pytest.mark.parametrize("case", ["silent", "dry", "nobody listens"])
+def test_control_is_told_that_nothing_is_queued(case: str) -> None:
+    stage = Stage()
+    stage.leg()
+    service = stage.agent(heard_by="" if case == "nobody listens" else "s/caller")
+    if case != "silent":
+        service.speak(ulaw(0, 5))
+        stage.run(0.5)
+    service.close()
+    stage.drain()
+    assert [each.talking for each in stage.told(link.AgentGone)] == [False]
+
+
 def test_our_own_close_is_expected_and_says_why() -> None:
     stage = Stage()
     service = stage.agent()

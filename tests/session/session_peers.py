@@ -148,9 +148,11 @@ class FakePlane:
         self.say(message)
         self.bench.pump()
 
-    def gone(self, agent: str, code: int, reason: str, by: Any, *, expected: bool = False) -> None:
+    def gone(
+        self, agent: str, code: int, reason: str, by: Any, *, expected: bool = False, talking: bool = False
+    ) -> None:
         self.agents.discard(agent)
-        self.say(link.AgentGone(agent, code, reason, by, expected))
+        self.say(link.AgentGone(agent, code, reason, by, expected, talking))
 
     def all(self, kind: type[T]) -> list[T]:
         return [message for message in self.got if isinstance(message, kind)]

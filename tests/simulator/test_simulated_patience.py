@@ -239,8 +239,8 @@ def crowd(seed: int) -> Simulation:
             how = chance.choice(("late", "late", "late", "ring", "ready"))
             phones.append(sim.call(CALLER, f"{how}-{chance.choice((0, 0.5, 1.5, 3, 7))}"))
         for agent in sim.service.agents:
-            if agent.connected and agent.started and agent.sound_until < sim.world.now + 1:
-                agent.say("and on", 2.0)
+            if agent.connected and agent.started and agent.sound_until < sim.world.now + 0.25:
+                agent.say("and on", 0.5)  # short pieces: what is unbridged is lost, and is no silence of a function
         for phone in sim.exchange.phones:
             if phone.state == "ringing" and phone not in phones and chance.random() < 0.2:
                 phone.answer()

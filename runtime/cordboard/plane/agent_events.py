@@ -143,5 +143,5 @@ class AgentEvents:
         board.fail(agent.starting, "not_acked", problem)
         agent.opening = agent.starting = None
         self._cut(agent, now)
-        self._agents.drop(agent, now)
-        board.send(link.AgentGone(agent.unit, event.code, event.reason, event.by, event.expected))
+        talking = self._agents.drop(agent, now)
+        board.send(link.AgentGone(agent.unit, event.code, event.reason, event.by, event.expected, talking))

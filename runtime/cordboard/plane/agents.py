@@ -75,8 +75,8 @@ class Agents:
         """Drop what an agent said and nobody has heard (up to `before`); return how many samples."""
         return 0 if agent.cord is None else agent.cord.clear(before)
 
-    def drop(self, agent: Agent, now: float) -> None:
-        """Its socket is gone; what it said stays queued for its listener."""
+    def drop(self, agent: Agent, now: float) -> bool:
+        """Its socket is gone; what it said stays queued for its listener. True where there is any."""
         board = self._board
         agent.closed = True
         del board.agents[agent.unit]
@@ -88,8 +88,9 @@ class Agents:
                 board.keep_ledger(cord.entry(), agent.session)
         if agent.cord is None:
             self._media_over(agent, now)
-        else:
-            self._talking.append(agent)
+            return False
+        self._talking.append(agent)
+        return not agent.cord.empty
 
     def upkeep(self, agent: Agent, now: float) -> None:
         """Each 100 ms: silence, timers, the end of its audio."""

@@ -269,7 +269,7 @@ class Agents:
             return
         was_open = agent.state in ("OPEN", "STARTED")
         agent.state = "CLOSED"
-        self._session.legs.cords.source_gone(agent.unit, now)
+        self._session.legs.cords.source_gone(agent.unit, now, talking=message.talking)
         for told in agent.when_gone:
             told()
         data = WebSocketClose(message.code, message.reason, message.by, message.expected)
@@ -283,6 +283,8 @@ class Agents:
 
     def media(self, message: link.MediaNote, now: float) -> None:
         """Audio started, ended, or was replaced."""
+        if message.type == "media.ended":
+            self._session.legs.cords.heard_out(message.source, now)
         names = [unit.partition("/")[2].partition("~")[0] for unit in (message.source, message.sink, message.by)]
         self._session.post(message.type, MediaChange(*names), now, target=names[0])
 

@@ -1,7 +1,8 @@
 """Who hears whom: what the plane is told of each leg's media, of routes, and of what a leg without a source hears.
 
-A route from a leg or an agent holds until another one takes its place. A player is heard for a while: when it ends,
-goes elsewhere or is unrouted, its leg has back what it heard before.
+A route from a leg or an agent holds until another one takes its place; that from an agent whose socket is closed until
+its last words are heard. A player is heard for a while: when it ends, goes elsewhere or is unrouted, its leg has back
+what it heard before.
 """
 
 from collections.abc import Callable
@@ -31,6 +32,8 @@ class Cords:
         """Sink units whose route waits for the end of an announcement, or of a player that they hear over it."""
         self._former: dict[str, list[str]] = {}
         """Sink unit that a player is routed to → what it heard before, oldest first."""
+        self._last_words: dict[str, list[Callable[[float], None]]] = {}
+        """Agent that is gone and is still heard → what the end of its words sets off."""
         self._waiting: dict[str, list[Callable[[float], None]]] = {}
         """Unit → what its media's confirmation sets off."""
 
@@ -83,7 +86,7 @@ class Cords:
         left = [each for each, source in self._routes.items() if source == player and each != sink]
         self._forget_former(player)
         former = self._routes.get(sink, player)
-        if former != player:
+        if former != player and former not in self._last_words:
             self._former.setdefault(sink, []).append(former)
         self._routes[sink] = player
         if beneath:
@@ -123,8 +126,8 @@ class Cords:
         self.update_fallbacks(now)
 
     def unroute_all(self, leg: Leg, now: float) -> None:
-        """A leg hears nobody any more."""
-        while source := self.source_of(leg.unit):
+        """A leg hears nobody any more, but for the last words of an agent that is gone."""
+        while (source := self.source_of(leg.unit)) and source not in self._last_words:
             self.unroute(source, leg.unit, now)
 
     def announced(self, leg: Leg) -> None:
@@ -177,12 +180,34 @@ class Cords:
         for sink, formers in self._former.items():
             self._former[sink] = [each for each in formers if each != unit]
 
-    def source_gone(self, unit: str, now: float) -> None:
-        """An agent is closed: its listeners have no source once its words are heard out."""
+    def source_gone(self, unit: str, now: float, *, talking: bool = False) -> None:
+        """An agent is closed: its listeners have no source; where it is `talking`, once its words are heard out."""
         self._forget_former(unit)
-        self._routes = {sink: src for sink, src in self._routes.items() if unit != src or self._pending_for(sink)}
         self._routes.pop(unit, None)
+        if talking:
+            self._last_words.setdefault(unit, [])
+        else:
+            self._routes = {sink: src for sink, src in self._routes.items() if unit != src or self._pending_for(sink)}
         self.update_fallbacks(now)
+
+    def heard_out(self, unit: str, now: float) -> None:
+        """All that a source had to say is heard, or was dropped."""
+        waiting = self._last_words.pop(unit, None)
+        if waiting is not None:
+            self.source_gone(unit, now)
+            for act in waiting:
+                act(now)
+
+    def hears_last_words(self, leg: Leg) -> bool:
+        """A leg hears an agent that is gone, and then nobody."""
+        return leg.unit not in self._over and self._routes.get(leg.unit) in self._last_words
+
+    def when_heard_out(self, leg: Leg, act: Callable[[float], None], now: float) -> None:
+        """Call `act` once a leg has heard the last words of its agent: now, if it hears none."""
+        if self.hears_last_words(leg):
+            self._last_words[self._routes[leg.unit]].append(act)
+        else:
+            act(now)
 
     def _pending_for(self, sink: str) -> bool:
         leg = self._legs.by_unit(sink)
@@ -226,7 +251,9 @@ class Cords:
             if not leg.answered:
                 continue
             comfort = "comfort" if self._session.shield.tones(leg) else ""
-            spoken_to = self.bridged(leg) and not comfort  # the tone goes on beneath the shield's own prompt
+            spoken_to = (
+                self.bridged(leg) and not comfort and not self.hears_last_words(leg)
+            )  # the tone goes on beneath the shield's own prompt
             fallback = "" if spoken_to or leg.hangup_pending else wanted or comfort
             if fallback != leg.fallback:
                 leg.fallback = fallback

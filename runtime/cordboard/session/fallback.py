@@ -123,7 +123,11 @@ class FallingBack:
         def ended(how: Ended, why: str, at: float) -> None:
             self._end(leg, at)
 
-        self._session.players.prompt(leg, [Sound.of(self._fallback.prompt)], ended, now)
+        def play(at: float) -> None:
+            if leg.live and not leg.hanging_up:
+                self._session.players.prompt(leg, [Sound.of(self._fallback.prompt)], ended, at)
+
+        self._session.legs.cords.when_heard_out(leg, play, now)
 
     def _end(self, leg: Leg, now: float) -> None:
         self._session.legs.end_leg(leg, self._cause, "edge", now, code=self._fallback.code)

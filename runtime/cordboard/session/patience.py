@@ -5,9 +5,10 @@
        └── a source, the end of the turns, a hold, keys that are gathered: at once, from any of these         ▼ over
 
 Seconds are counted from the moment at which both are true: an answered call hears nobody, or an agent that has not
-acknowledged its start; and an event is in flight or waits, or an agent that it made is being started. A call that
-rings still hears nothing, and has the fallback alone. The curve is that of the event in flight. An event that failed,
-and left its call in silence and to no end, is taken as one that is late for ever.
+acknowledged its start; and an event is in flight or waits, or an agent that it made is being started. An agent that is
+gone is heard until its last word. A call that rings still hears nothing, and has the fallback alone. The curve is that
+of the event in flight. An event that failed, and left its call in silence and to no end, is taken as one that is late
+for ever.
 """
 
 from dataclasses import dataclass
@@ -58,6 +59,8 @@ class Shield:
         self._busy_since: float | None = None
         self._watches: dict[str, Watch] = {}
         """Leg's unit → its silence."""
+        self._quiet: dict[str, float] = {}
+        """Unit of an answered leg → since when nobody speaks to it."""
         self._timer: Timer | None = None
         self._last: Curve = NOTHING, None
         """Of the event whose turn was the last."""
@@ -86,15 +89,21 @@ class Shield:
             if watch is not None and watch.answered != leg.answered:  # what it hears counts from the answer
                 self._forget(leg, now)
                 watch = None
-            if patience == NOTHING or not self._silent(leg, watch):
+            silent = self._silent(leg, watch)
+            if not silent or not leg.answered:
+                self._quiet.pop(leg.unit, None)
+            else:
+                self._quiet.setdefault(leg.unit, now)
+            if patience == NOTHING or not silent:
                 self._forget(leg, now)
             elif watch is None:
                 self._warm(patience, fallback)
-                since = max(self._busy_since or now, leg.unbridged_since or leg.answered_at or leg.began)
+                quiet = self._quiet.get(leg.unit, leg.began)
+                since = max(self._busy_since or now, quiet, leg.unbridged_since or 0.0)
                 self._watches[leg.unit] = Watch(leg, since, leg.answered)
         for watch in list(self._watches.values()):
             self._step(watch, patience, fallback, now)
-        if not self._watches:
+        if not self._watches and not any(session.legs.cords.hears_last_words(leg) for leg in session.legs.live()):
             self._failed = None
         self._set_timer(patience, now)
 
@@ -104,10 +113,11 @@ class Shield:
 
     def would_fall_back(self) -> bool:
         """Whether the event in flight leads to the fallback if it stays without an answer, as things are now."""
-        leg = self._session.falling_back.subject()
+        session = self._session
+        leg = session.falling_back.subject()
         if self._curve()[0].fallback_after is None or leg is None:
             return False
-        return self._silent(leg, self._watches.get(leg.unit))
+        return self._silent(leg, self._watches.get(leg.unit)) or session.legs.cords.hears_last_words(leg)
 
     def forget(self) -> None:
         """Nothing is due any more."""

@@ -179,3 +179,5 @@ class AgentGone:
     """Judged by the reason."""
     expected: bool
     """We closed it."""
+    talking: bool = False
+    """Its last words are still queued for its listener; `media.ended` follows when they are heard, or dropped."""

@@ -1,4 +1,5 @@
-"""Works for seconds before an agent speaks: `late-3` is called, answers, and works for three."""
+"""Works for seconds before an agent speaks: `late-3` is called, answers, and works for three; `bye-3` works for three
+when its agent has gone."""
 
 import asyncio
 
@@ -40,7 +41,7 @@ async def call_alerting(session: Session[None], event: events.CallAlerting) -> N
         call.record()
     else:
         await call.answer()
-        await session.once("work", lambda: work(float(seconds)))
+        await session.once("work", lambda: work(float(seconds) if how != "bye" else 0.0))
     if how == "say":
         call.say("Here you are.")
         return
@@ -51,20 +52,28 @@ async def call_alerting(session: Session[None], event: events.CallAlerting) -> N
     await agent.start()
 
 
-@scenario.on(AppEvents.HttpRequest)
+@scenario.on(AppEvents.HttpRequest, timeout=20)
 async def http_request(session: Session[None], event: events.HttpRequest) -> HttpResponse:
     asked = event.json()
+    if asked.get("say"):
+        session.calls["caller"].say(asked["say"])
     if asked.get("alone"):
         await VoxEngine.stop_media_between(session.calls["caller"], session.agents["agent"])
+    if asked.get("close"):
+        await session.agents["agent"].close()
     await session.once("work", lambda: work(float(asked["seconds"])))
     if asked.get("alone"):
         VoxEngine.send_media_between(session.calls["caller"], session.agents["agent"])
     return HttpResponse({"ok": True})
 
 
-@scenario.on(WebSocketEvents.CLOSE)
+@scenario.on(WebSocketEvents.CLOSE, timeout=20)
 async def websocket_close(session: Session[None], event: events.WebSocketClose) -> None:
-    session.calls["caller"].hangup()
+    how, _, seconds = session.calls["caller"].number().partition("-")
+    if how == "bye":
+        await session.once("work", lambda: work(float(seconds)))
+    else:
+        session.calls["caller"].hangup()
 
 
 @scenario.on(CallEvents.Disconnected)
