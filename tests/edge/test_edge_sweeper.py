@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cordboard.config.model import Retention
+from cordboard.config.kept import Retention
 from cordboard.contract.call_record import CallEnded
 from cordboard.contract.codec import decode
 from cordboard.edge import atomic, erasure

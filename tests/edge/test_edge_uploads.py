@@ -16,7 +16,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from cordboard.config.aws import S3Sink
-from cordboard.config.model import Retention
+from cordboard.config.kept import Retention
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.erasure import erase_content, erase_recordings
 from cordboard.edge.sweeper import to_argument

@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeVar
 from cordboard.config import aws, values
 from cordboard.config.aws import AwsStorage, LambdaFunctions
 from cordboard.config.error import ConfigError
+from cordboard.config.kept import Privacy, Recording, Retention
 from cordboard.config.lines import find_line, index_lines
 from cordboard.config.model import (
     AdminHttp,
@@ -30,10 +31,7 @@ from cordboard.config.model import (
     Media,
     MetricsHttp,
     Outbound,
-    Privacy,
     PublicHttp,
-    Recording,
-    Retention,
     Route,
     Rtp,
     SecretRef,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from cordboard.config.model import Retention
+from cordboard.config.kept import Retention
 from cordboard.edge import erasure
 from cordboard.edge.call_index import RECORDINGS, TIMELINES, TRANSCRIPTS, CallIndex
 from cordboard.edge.data_dir import DataDir
