@@ -10,7 +10,7 @@ import botocore.client
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
-from cordboard.storage.aws import RegionUnknown, known_region
+from cordboard.storage.aws import ATTEMPTS, RegionUnknown, known_region
 from cordboard.storage.dynamodb import DynamoStorage
 from cordboard.storage.dynamodb_claims import DynamoClaims
 from cordboard.storage.interface import (
@@ -22,7 +22,7 @@ from cordboard.storage.interface import (
 )
 from cordboard.storage.parameter_store import MAX_AGE, MAX_BYTES, ParameterStoreSecrets
 
-from .aws_double import REGION, doubled, make_table, new_path
+from .aws_double import REGION, Throttle, doubled, make_claims_table, make_table, new_path, no_backoff
 
 NOON = 1_800_000_000.0
 
@@ -161,6 +161,25 @@ def test_whatever_aws_answers_is_a_storage_error_that_says_what_to_do(
         assert "hidden" not in str(caught.value)
     assert table.get("k") is None  # a store that is down for a while is used again
     assert secrets.names() == []
+
+
+def test_throttling_is_tried_again_once_and_then_has_a_name(clock: Clock) -> None:
+    opened = DynamoStorage(make_table(), clock), DynamoClaims(make_claims_table(), clock)
+    with no_backoff(), opened[0] as table, opened[1] as claims, ParameterStoreSecrets(new_path(), clock) as secrets:
+        uses: list[tuple[object, Callable[[], object]]] = [
+            (table, lambda: table.put("k", "v", 60)),
+            (claims, lambda: claims.take("k", 10)),
+            (secrets, lambda: secrets.put("K", "v")),
+        ]
+        for store, use in uses:
+            throttle = Throttle(store)
+            throttle.wholly = True
+            with pytest.raises(StorageUnavailable, match=r"(Throttling|Exceeded)Exception; .*try again"):
+                use()
+            assert throttle.attempts == ATTEMPTS
+            throttle.wholly = False
+            use()
+            assert throttle.attempts >= 2 * ATTEMPTS
 
 
 def test_a_table_of_another_region_is_named(clock: Clock) -> None:

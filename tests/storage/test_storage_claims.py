@@ -14,7 +14,7 @@ from cordboard.storage.dynamodb_claims import DynamoClaims
 from cordboard.storage.interface import KeyInvalid, KeyTooLong, StorageUnavailable
 from cordboard.storage.sqlite_claims import PURGE_ROWS, SqliteClaims
 
-from .aws_double import doubled, make_claims_table
+from .aws_double import Throttle, doubled, make_claims_table, no_backoff
 
 
 class Clock:
@@ -25,17 +25,23 @@ class Clock:
         return self.now
 
 
+def throttled(claims: DynamoClaims) -> DynamoClaims:
+    Throttle(claims)
+    return claims
+
+
 Backend = Callable[[Path, Clock], SqliteClaims | MemoryClaims | DynamoClaims]
 BACKENDS: dict[str, Backend] = {
     "sqlite": lambda folder, clock: SqliteClaims(folder / "claims.sqlite", clock, busy_timeout=10),
     "memory": lambda folder, clock: MemoryClaims(clock),
     "dynamodb": lambda folder, clock: DynamoClaims(make_claims_table(), clock),
+    "dynamodb, throttled": lambda folder, clock: throttled(DynamoClaims(make_claims_table(), clock)),
 }
 
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    with doubled():
+    with doubled(), no_backoff():
         yield
 
 
@@ -46,7 +52,7 @@ def clock() -> Clock:
 
 @pytest.fixture(params=BACKENDS)
 def claims(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Claims]:
-    if request.param == "dynamodb":
+    if request.param.startswith("dynamodb"):
         request.getfixturevalue("aws")
     opened = BACKENDS[request.param](tmp_path, clock)
     yield opened

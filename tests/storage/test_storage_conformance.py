@@ -30,7 +30,7 @@ from cordboard.storage.interface import (
 from cordboard.storage.memory import MemoryStorage
 from cordboard.storage.sqlite import SqliteStorage
 
-from .aws_double import doubled, make_table
+from .aws_double import Throttle, doubled, make_table, no_backoff, put_like
 
 NOON = 1_800_000_000.0  # 2027-01-15 08:00 UTC
 
@@ -56,19 +56,30 @@ def open_dynamodb(folder: Path, clock: Clock, is_secret: IsSecretName) -> Dynamo
     return DynamoStorage(table, clock, is_secret=is_secret)
 
 
+def open_throttled(folder: Path, clock: Clock, is_secret: IsSecretName) -> DynamoStorage:
+    storage = open_dynamodb(folder, clock, is_secret)
+    Throttle(storage)
+    return storage
+
+
 Backend = Callable[[Path, Clock, IsSecretName], SqliteStorage | MemoryStorage | DynamoStorage]
-BACKENDS: dict[str, Backend] = {"sqlite": open_sqlite, "memory": open_memory, "dynamodb": open_dynamodb}
+BACKENDS: dict[str, Backend] = {
+    "sqlite": open_sqlite,
+    "memory": open_memory,
+    "dynamodb": open_dynamodb,
+    "dynamodb, throttled": open_throttled,
+}
 
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    with doubled():
+    with doubled(), no_backoff():
         yield
 
 
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    if request.param == "dynamodb":
+    if request.param.startswith("dynamodb"):
         request.getfixturevalue("aws")
     return BACKENDS[request.param]
 
@@ -283,8 +294,13 @@ def test_bad_counts_are_refused(storage: ApplicationStorage, count: int) -> None
 
 def test_a_thousand_keys_and_one_more(storage: ApplicationStorage) -> None:
     names = sorted(f"n{number % 7}:{number}" for number in range(MAX_KEYS + 1))
-    for name in reversed(names):
-        storage.put(name, name, 60)
+    storage.put(names[-1], names[-1], 60)
+    if isinstance(storage, DynamoStorage):
+        put_like(storage._table, names[-1], [(name.partition(":")[0], name) for name in names[:-1]])
+    else:
+        for name in reversed(names[:-1]):
+            storage.put(name, name, 60)
+    assert storage.get(names[0]) == StorageItem(names[0], names[0], datetime(2027, 1, 15, 8, 1, tzinfo=UTC))
     assert storage.keys() == names[:MAX_KEYS]
     assert storage.keys("n3") == [name for name in names if name.startswith("n3:")]
     assert storage.keys(count=10) == names[:10]

@@ -26,24 +26,31 @@ from cordboard.storage.parameter_store import ParameterStoreSecrets
 from cordboard.storage.secrets import SecretStore
 from cordboard.storage.sqlite import SqliteStorage
 
-from .aws_double import doubled, new_path
+from .aws_double import Throttle, doubled, new_path, no_backoff
+
+
+def throttled(secrets: ParameterStoreSecrets) -> ParameterStoreSecrets:
+    Throttle(secrets)
+    return secrets
+
 
 STORES: dict[str, Callable[[Path], SecretStore | MemorySecrets | ParameterStoreSecrets]] = {
     "sqlite": lambda folder: SecretStore(folder / "secrets.sqlite"),
     "memory": lambda folder: MemorySecrets(),
     "parameter_store": lambda folder: ParameterStoreSecrets(new_path(), time.monotonic),
+    "parameter_store, throttled": lambda folder: throttled(ParameterStoreSecrets(new_path(), time.monotonic)),
 }
 
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[None]:
-    with doubled():
+    with doubled(), no_backoff():
         yield
 
 
 @pytest.fixture(params=STORES)
 def secrets(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Secrets]:
-    if request.param == "parameter_store":
+    if request.param.startswith("parameter_store"):
         request.getfixturevalue("aws")
     opened = STORES[request.param](tmp_path)
     yield opened
