@@ -140,3 +140,28 @@ def test_a_configuration_by_which_no_call_reaches_the_agent_is_told(
     path.write_text('[[routes]]\nto = "*"\nscenario = "desk"\n[agents.cartesia]\nbase_url = "ws://localhost:8090"\n')
     dev._tell_of_lost_calls(_args(config=path), load(path, {}, {}))
     assert capsys.readouterr().err == ""
+
+
+OUT = '[[trunks]]\nname = "a"\nuri = "{uri}"\n[[outbound]]\nto = "+1*"\ntrunk = "a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (OUT.format(uri="sip:127.0.0.1:15064") + '[dial]\nallow = ["+1*"]\n',
+         "dialled numbers +1* ring at sip:127.0.0.1:15064: cordboard phone answer --sip-port 15064"),
+        (OUT.format(uri="sip:127.0.0.1") + '[dial]\nallow = ["+1*"]\n',
+         "dialled numbers +1* ring at sip:127.0.0.1: cordboard phone answer --sip-port 5060"),
+        (OUT.format(uri="sip:trunk.example") + '[dial]\nallow = ["+1*"]\n',
+         "dialled numbers +1* ring at sip:trunk.example"),
+        (OUT.format(uri="sip:127.0.0.1:15064"), "dialled numbers are refused: [dial] allows none"),
+        ("", "dialled numbers are refused: there is no [[outbound]]"),
+    ],
+)  # fmt: skip
+def test_the_welcome_says_where_dialled_numbers_ring(
+    text: str, said: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "cordboard.toml").write_text(text)
+    config = load(here / "cordboard.toml", {}, {})
+    dev._welcome(_args(agent=None, agent_url=None), config, {"sip": "127.0.0.1:5060", "url": "http://127.0.0.1:8443"})
+    assert said in capsys.readouterr().out.splitlines()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cordboard.cli.main import main
+from cordboard.edge.control.functions import FunctionsBroken
 
 TEMPLATE = """
 Resources:
@@ -85,7 +86,7 @@ def change(project: Path, old: str, new: str, file: str = "desk/app.py") -> None
 def test_good_code_has_nothing_to_correct(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["functions", "check"]) == 0
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "1 functions, nothing to correct\n")
+    assert (captured.out, captured.err) == ("", "1 function, nothing to correct\n")
 
 
 @pytest.mark.parametrize(
@@ -205,3 +206,22 @@ def test_files_and_functions_that_are_not_there(project: Path, capsys: pytest.Ca
     (project / "event.json").write_text("{}")
     assert main(["functions", "invoke", "Dsk", "-e", "event.json"]) == 4
     assert "functions: Desk" in capsys.readouterr().err
+
+
+def test_where_functions_run_on_lambda_the_hint_leads_there(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> object:
+        raise FunctionsBroken("AWS Lambda: no region of AWS is known")
+
+    monkeypatch.setattr("cordboard.cli.functions.describe", broken)
+    assert main(["functions", "list"]) == 1
+    assert "correct it in " in capsys.readouterr().err
+    (project / "cordboard.toml").write_text(
+        '[functions]\nhost = "lambda"\n[functions.lambda]\nnames = ["Desk"]\n[storage]\nbackend = "aws"\n'
+        '[storage.aws]\nprefix = "/desk"\ntable = "desk"\n'
+    )
+    assert main(["functions", "list"]) == 1
+    told = capsys.readouterr().err
+    assert "template" not in told
+    assert "see [functions.lambda]" in told

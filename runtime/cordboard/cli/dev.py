@@ -16,7 +16,7 @@ from cordboard.cli.dev_agent import check_options, make_environment
 from cordboard.cli.dev_keys import put_keys, tell_missing_keys
 from cordboard.cli.edge import run_edge, settled
 from cordboard.cli.errors import BAD, CliError
-from cordboard.cli.functions import describe
+from cordboard.cli.functions import correct_in, describe
 from cordboard.cli.settings import config_path, read_config
 from cordboard.cli.terminal import coloured, note, out
 from cordboard.config.model import Config, Endpoint
@@ -29,9 +29,10 @@ from cordboard.edge.processes import children
 from cordboard.edge.settle import own_address
 from cordboard.edge.supervisor import Child
 from cordboard.line import agent_options
+from cordboard.sip.uri import DEFAULT_PORT, SipUri, parse_uri
 
 LINE_PORT: Final = 8090  # of the stand-in, as `cordboard line` has it
-CONSULT_PORT: Final = 5062  # where dialled numbers ring: `cordboard phone answer --sip-port 5062`
+CONSULT_PORT: Final = 5062  # where dialled numbers ring without a cordboard.toml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +110,7 @@ def _scenario(config: Config) -> str:
     try:
         release: Release = describe(config)
     except FunctionsBroken as error:
-        raise CliError(BAD, str(error), f"correct it in {config.functions.template} or the code it names") from None
+        raise CliError(BAD, str(error), correct_in(config)) from None
     names = sorted(release.scenarios())
     if not names:
         raise CliError(BAD, f"{config.functions.template} has no function", "add one, or name another template")
@@ -152,5 +153,23 @@ def _welcome(args: argparse.Namespace, config: Config, what: Mapping[str, Any]) 
         out(f"agents {config.agents.cartesia.base_url} (the stand-in)")
     if (name := agent_options.agent_name(args)) is not None:
         out(f"agent  {name}: {args.agent or args.agent_url}; it answers once it is told to be healthy")
-    out(f"dialled numbers ring at sip:127.0.0.1:{CONSULT_PORT}: cordboard phone answer --sip-port {CONSULT_PORT}")
+    for line in _dialled(config):
+        out(line)
     out(f"reloading {config.functions.template} and its functions on change; one line per event follows")
+
+
+def _dialled(config: Config) -> list[str]:
+    """Where numbers ring that scenarios dial; for a trunk on this machine, also who answers there."""
+    if not config.dial.allow or not config.outbound:
+        lacking = "[dial] allows none" if config.outbound else "there is no [[outbound]]"
+        return [f"dialled numbers are refused: {lacking}"]
+    found = []
+    for outbound in config.outbound:
+        uri = config.trunk(outbound.trunk).uri
+        assert uri is not None, "load refuses an [[outbound]] to a trunk that only calls in"
+        line = f"dialled numbers {outbound.to} ring at {uri}"
+        place = parse_uri(uri)
+        if isinstance(place, SipUri) and place.host in ("127.0.0.1", "::1", "localhost"):
+            line += f": cordboard phone answer --sip-port {place.port or DEFAULT_PORT}"
+        found.append(line)
+    return found

@@ -39,7 +39,14 @@ def main(args: argparse.Namespace) -> int:
             case _:
                 return _invoke(config, args.function, args.event)
     except FunctionsBroken as error:
-        raise CliError(BAD, str(error), f"correct it in {config.functions.template} or the code it names") from None
+        raise CliError(BAD, str(error), correct_in(config)) from None
+
+
+def correct_in(config: Config) -> str:
+    """What to do about FunctionsBroken."""
+    if config.functions.host == "lambda":
+        return "functions.host is lambda: see [functions.lambda], AWS_REGION and credentials, and what is deployed"
+    return f"correct it in {config.functions.template} or the code it names"
 
 
 def _list(config: Config, *, as_json: bool) -> int:
@@ -76,7 +83,7 @@ def _check(config: Config, file: str, *, as_json: bool) -> int:
         else:
             out(printable(str(problem)))
     if not problems:
-        note(f"{len(specs)} functions, nothing to correct")
+        note(f"{len(specs)} function{'' if len(specs) == 1 else 's'}, nothing to correct")
     return BAD if problems else GOOD
 
 

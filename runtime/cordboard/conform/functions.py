@@ -89,4 +89,4 @@ def _routes(described: Mapping[str, Description]) -> Row:
         Release("conformance", described)
     except RouteConflict as error:
         return Row("*", "routes", "failed", str(error), "let one function listen to it, or give each a target")
-    return Row("*", "routes", "ok", f"{len(described)} functions")
+    return Row("*", "routes", "ok", f"{len(described)} function{'' if len(described) == 1 else 's'}")
