@@ -17,8 +17,10 @@ from moto.server import ThreadedMotoServer
 
 from cordboard.config.aws import S3Sink
 from cordboard.config.kept import Retention
+from cordboard.config.load import load
 from cordboard.edge.data_dir import DataDir
 from cordboard.edge.erasure import erase_content, erase_recordings
+from cordboard.edge.processes import children
 from cordboard.edge.sweeper import to_argument
 from cordboard.edge.uploads import PART, Uploads
 from cordboard.media.recorder import header
@@ -280,7 +282,17 @@ def test_a_copy_that_is_erased_while_it_is_made_goes_again(
     assert keys(s3) == []
 
 
-def test_the_finishers_process_makes_and_copies_a_recording(data: DataDir, s3: "S3Client") -> None:
+def test_the_finisher_is_told_place_and_region(tmp_path: Path) -> None:
+    file = tmp_path / "cordboard.toml"
+    file.write_text(f'[recording]\nsink = "{SINK}"\n[storage.aws]\nregion = "eu-north-1"\n')
+    (words,) = (child.argv for child in children(load(file, {}, {}), file, {}) if child.name == "finisher")
+    assert words[words.index("--sink") + 1] == str(SINK)
+    assert words[words.index("--region") + 1] == "eu-north-1"
+
+
+def test_the_finishers_process_makes_and_copies_a_recording(
+    data: DataDir, s3: "S3Client", monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = data.calls / "s_1"
     folder.mkdir()
     (folder / "facts.json").write_text(json.dumps({"started_at": "2026-11-20T23:59:59Z"}))
@@ -288,7 +300,8 @@ def test_the_finishers_process_makes_and_copies_a_recording(data: DataDir, s3: "
     raw.write_bytes(header() + bytes(16_000))
     (data.finish / "s_1.0.json").write_text(json.dumps({"session": "s_1", "path": str(raw), "name": "recording"}))
     words = ["--data-dir", str(data.root), "--retention", to_argument(Retention(None, None, None, None))]
-    words += ["--log-format", "text", "--log-level", "info", "--sink", str(SINK)]
+    words += ["--log-format", "text", "--log-level", "info", "--sink", str(SINK), "--region", "us-east-1"]
+    monkeypatch.delenv("AWS_REGION")
     process = subprocess.Popen(
         [sys.executable, "-m", "cordboard.edge.finisher", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
