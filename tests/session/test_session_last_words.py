@@ -169,18 +169,18 @@ def test_a_fallback_does_not_cut_the_last_words(way: str) -> None:
 
 
 def test_a_caller_who_hangs_up_during_the_last_words_hears_no_fallback() -> None:
-    bench = a_call(None, PROMPT, websocket_close=failed)
-    bench.on_error = {"websocket.close": "fallback"}
+    bench = Bench(call_alerting=with_agent, websocket_close=failed, call_disconnected=None)
+    bench.scenario_on_error, bench.fallback = "fallback", PROMPT
     bench.retake()
-    bench.caller.hang_up()
-    bench.run(2)
+    bench.hold.add("call.disconnected")  # the session is not over yet
     bench.caller.call()
     goes_talking(bench)
     bench.caller.hang_up()
     heard_out(bench)
-    bench.run(2)
     assert prompts(bench) == []
-    assert len(bench.kept.ended) == 2
+    bench.give(bench.held.pop())
+    bench.run(1)
+    assert bench.record.cause == "caller.hangup"
 
 
 def test_silence_begins_with_the_agent_that_is_not_there_yet_and_not_with_its_event() -> None:
