@@ -183,6 +183,24 @@ def test_a_caller_who_hangs_up_during_the_last_words_hears_no_fallback() -> None
     assert bench.record.cause == "caller.hangup"
 
 
+def test_a_failure_that_ends_the_session_lets_the_last_words_be_heard() -> None:
+    bench = a_call(websocket_close=failed, timer=None, call_disconnected=None)
+    bench.on_error = {}
+    bench.retake()
+    bench.caller.hang_up()
+    bench.run(2)
+    bench.caller.call()
+    goes_talking(bench)
+    bench.run(14)
+    assert bench.caller.all(sip.Ended) == []
+    assert bench.status(bench.http(bench.control_path)) == 404
+    bench.plane.release(link.LegPlayout)
+    assert len(bench.caller.all(sip.Ended)) == 1
+    bench.run(1)
+    assert (bench.kept.ended[-1].cause, bench.kept.ended[-1].fault) == ("handler.failed", "function")
+    assert len(bench.of("call.disconnected")) == 1  # that of the call before
+
+
 def test_silence_begins_with_the_agent_that_is_not_there_yet_and_not_with_its_event() -> None:
     """The caller speaks with one agent while its handler works, and is then given one that has not started."""
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.simulator.calls import CALLER, agent_of, control
+from tests.simulator.calls import CALLER, NUMBER, agent_of, control, record_of
 from tests.simulator.conftest import Make
 from tests.simulator.test_simulated_patience import LAST, PROMPT, TEMPLATE, TONE, heard, near
 
@@ -127,3 +127,13 @@ def test_a_fallback_that_reaches_nobody_speaks_after_the_farewell(late: Simulati
     assert (what, end - begin) == (LAST, about(1.2, 0.03))
     assert begin == about(14.15, 0.15)
     assert caller.state == "ended"
+
+
+def test_a_failed_close_that_ends_the_call_ends_it_after_the_farewell(sim: Simulation) -> None:
+    for nth in (1, 2):
+        sim.faults.next("function crashed", "websocket.close:agent", nth)
+    caller, began = with_farewell(sim, NUMBER, 4.0)
+    sim.world.advance(6)
+    assert is_heard(sim, caller, began, 4.0) == []
+    assert caller.state == "ended"
+    assert record_of(sim, caller).cause == "handler.failed"

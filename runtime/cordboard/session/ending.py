@@ -1,6 +1,6 @@
 """The end of a session: once, with its cause, and only when nothing is left (DESIGN §6, §7.2).
 
-live ──terminate──▶ terminating ──no playout waits──▶ ending ──legs over, plane closed──▶ over
+live ──terminate, a failure──▶ terminating ──no playout waits──▶ ending ──legs over, plane closed──▶ over
 live ──cause of the edge──────────────────────────────▶ ending
 live ──last leg over, mailbox empty, no timer───────────▶ ending
 live ──no leg, or none any more but a timer, for [limits].idle_session──▶ ending
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cordboard.contract import link
 from cordboard.contract.call_record import CallEnded, LedgerEntry
+from cordboard.contract.commands import CallHangup, Command
 from cordboard.contract.events import SessionTerminating
 
 from .causes import fault_of
@@ -152,12 +153,22 @@ class Ending:
 
     def failed(self, now: float) -> None:
         """A handler's failure ends the session; where its last call was over before, or waited for an agent that
-        failed, that is the cause."""
+        failed, that is the cause. What an agent said last is heard out."""
         legs = self._session.legs
         if legs.all() and not legs.live():
             self.begin(self._last_cause(), now)
-        else:
-            self.begin("agent.error" if legs.inbound.agent_lost else "handler.failed", now)
+            return
+        cause = "agent.error" if legs.inbound.agent_lost else "handler.failed"
+        listening = [leg for leg in legs.live() if legs.cords.hears_last_words(leg)]
+        if self.terminating or not listening:
+            self.begin(cause, now)
+            return
+        self._cause, self.terminating = cause, True
+        self._session.drop_mailbox(now)
+        for leg in listening:
+            command = Command("failed", "call.hangup", "failed", leg.name)
+            step = Step(command, cause, now, lambda step: None)
+            legs.hang_up(step, CallHangup(after="playout"), now)
 
     # --- out
 
