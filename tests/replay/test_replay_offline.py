@@ -40,7 +40,7 @@ REACHES = [
     ("socket.create_connection(('127.0.0.1', 9))", "socket.getaddrinfo"),
     ("with socket.socket() as s: s.connect(('127.0.0.1', 9))", "socket.connect"),
     ("with socket.socket() as s: s.connect_ex(('127.0.0.1', 9))", "socket.connect"),
-    ("with socket.socket() as s: s.bind(('127.0.0.1', 0))", "socket.bind"),
+    ("with socket.socket() as s: s.bind(('127.0.0.1', 9))", "socket.bind"),
     ("with socket.socket(type=socket.SOCK_DGRAM) as s: s.sendto(b'x', ('127.0.0.1', 9))", "socket.sendto"),
     ("with socket.socket(type=socket.SOCK_DGRAM) as s: s.sendmsg([b'x'], [], 0, ('127.0.0.1', 9))", "socket.sendmsg"),
 ]
@@ -99,6 +99,16 @@ def test_a_refusal_that_an_import_swallows_is_named(tmp_path: Path) -> None:
     with pytest.raises(FunctionRaised, match="open in a replay"):
         OfflineFunctions(tmp_path / "template.yaml", Stores())
     assert not (tmp_path / "__pycache__").exists()
+
+
+@pytest.mark.parametrize("code", ["import boto3", "import httpx; httpx.Client().close()", "import numpy"])
+def test_what_handlers_import_may_be_imported(code: str, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    program = (
+        f"from cordboard.replay.offline import offline\nwith offline('own') as refused:\n    {code}\nassert not refused"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_thread_that_was_there_before_is_refused_too(tmp_path: Path) -> None:

@@ -124,6 +124,8 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
 def _reaches_out(event: str, args: tuple[Any, ...], folder: str) -> bool:
     if event in REFUSED:
         return True
+    if event == "socket.bind" and isinstance(args[1], tuple) and args[1][1:2] == (0,):
+        return False  # a port that nobody knows: urllib3 finds out at its import whether there is IPv6
     if event.startswith("socket."):
         return event not in SOCKETS
     places = FILES.get(event)
