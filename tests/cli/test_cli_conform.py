@@ -107,3 +107,12 @@ def test_seconds_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit, match="2"):
         main(["conform", str(tmp_path), "--timeout", "0"])
     assert "'0' is not between 0.01 and 900 seconds" in capsys.readouterr().err
+
+
+def test_a_folder_of_code_goes_by_the_template_above_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parent.parent.parent
+    assert main(["conform", str(root / "functions"), "--only", "describe", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["function"] for row in rows} >= {"CallAlerting", "HttpRequest", "WebsocketClose", "Webhook"}
+    assert main(["conform", str(root / "docs")]) == 2
+    assert "no function has its code in" in capsys.readouterr().err

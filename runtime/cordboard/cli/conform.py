@@ -25,6 +25,7 @@ from cordboard.hosts.worker_process import INIT_TIMEOUT
 from cordboard.storage.interface import StorageError
 
 _COLOURS: Final = {"ok": "green", "raised": "yellow", "missing": "yellow", "failed": "red"}
+TEMPLATE: Final = "template.yaml"
 _HEADER: Final = ("FUNCTION", "CHECK", "RESULT", "DETAIL")
 
 
@@ -40,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "checks:\n" + "\n".join(f"  {name:<10} {line}" for name, line in CHECKS.items())
     parser.add_argument(
-        "path", type=Path, nargs="?", default=Path(), help="a template.yaml, a folder with one, or a program's folder"
+        "path",
+        type=Path,
+        nargs="?",
+        default=Path(),
+        help="a template.yaml, a folder with one or with the code of one above it, or a program's folder",
     )
     parser.add_argument("--command", metavar="WORDS", help='any program that polls the Runtime API: "node handler.mjs"')
     parser.add_argument("--key", action="append", default=[], metavar="NAME=VALUE", help="a key of ApplicationStorage")
@@ -136,12 +141,26 @@ def _specs(path: Path, command: str | None) -> tuple[FunctionSpec, ...]:
         if not path.is_dir():
             raise CliError(USAGE, f"{path}: with --command it is the folder that the program runs in", "name a folder")
         return (program_of(words, path),)
-    template = path / "template.yaml" if path.is_dir() else path
     try:
-        return read_template(template)
+        if not path.is_dir() or (path / TEMPLATE).is_file():
+            return read_template(path / TEMPLATE if path.is_dir() else path)
+        return _of_folder(path.resolve())
     except TemplateError as error:
         hint = 'name a template of functions, or a program: --command "node handler.mjs"'
         raise CliError(USAGE, str(error), hint) from None
+
+
+def _of_folder(folder: Path) -> tuple[FunctionSpec, ...]:
+    """Functions whose code stands in the folder, by the nearest template above it."""
+    for above in folder.parents:
+        if (above / TEMPLATE).is_file():
+            found = tuple(
+                spec for spec in read_template(above / TEMPLATE) if spec.code.resolve().is_relative_to(folder)
+            )
+            if found:
+                return found
+            raise TemplateError(f"{above / TEMPLATE}: Resources: no function has its code in {folder}")
+    return read_template(folder / TEMPLATE)  # which says that there is none
 
 
 def _words(command: str) -> tuple[str, ...]:
