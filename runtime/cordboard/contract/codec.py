@@ -33,9 +33,12 @@ class DecodeError(ValueError):
 
 def encode(value: object) -> JSON:
     """The JSON value of a contract object; fields that are None are left out."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {_wire_name(name): encode(item) for name, item in pairs if item is not None}
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value  # type: ignore[return-value]  # most of what there is, so asked first
+    names = _names(kind)
+    if names is not None:
+        return {wire: encode(item) for name, wire in names if (item := getattr(value, name)) is not None}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -74,6 +77,19 @@ def _wire_name(name: str) -> str:
     return name.rstrip("_")  # `from_` is `from` on the wire
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_EXACT = frozenset({str, int, bool})
+"""Types whose values need no further look."""
+
+
+@functools.cache
+def _names(kind: Any) -> tuple[tuple[str, str], ...] | None:
+    """(attribute, wire name) of each field; None: no dataclass."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple((field.name, _wire_name(field.name)) for field in dataclasses.fields(kind))
+
+
 @functools.cache
 def _fields(kind: type) -> tuple[tuple[str, str, Any, bool], ...]:
     """(attribute, wire name, type, required) of each field."""
@@ -85,13 +101,26 @@ def _fields(kind: type) -> tuple[tuple[str, str, Any, bool], ...]:
     return tuple(found)
 
 
+@functools.cache
+def _known(kind: type) -> frozenset[str]:
+    return frozenset(wire for _, wire, _, _ in _fields(kind))
+
+
+@functools.cache
+def _shape(kind: Any) -> tuple[Any, bool]:
+    """(origin, whether it is a dataclass) of a field's type."""
+    return get_origin(kind), isinstance(kind, type) and dataclasses.is_dataclass(kind)
+
+
 def _decode(kind: Any, value: object, path: str, lenient: bool, depth: int) -> object:
     if depth > MAX_DEPTH:
         raise DecodeError(path, f"nested deeper than {MAX_DEPTH} levels")
+    if kind is type(value) and kind in _EXACT:
+        return value
     if kind is Any or kind is object:
         return check_json(value, path, depth)
-    origin = get_origin(kind)
-    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+    origin, is_dataclass = _shape(kind)
+    if is_dataclass:
         return _decode_dataclass(kind, value, path, lenient, depth)
     if origin in (Union, types.UnionType):
         return _decode_union(kind, value, path, lenient, depth)
@@ -129,11 +158,11 @@ def _decode_scalar(kind: Any, value: object, path: str) -> object:
 
 
 def _decode_dataclass(kind: type, value: object, path: str, lenient: bool, depth: int) -> object:
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):
         raise DecodeError(path, f"expected an object, got {_kind_of(value)}")
     fields = _fields(kind)
     if not lenient:
-        known = {wire for _, wire, _, _ in fields}
+        known = _known(kind)
         for key in value:
             if key not in known:
                 raise DecodeError(_join(path, str(key)), f"unknown field of {kind.__name__}")
