@@ -16,6 +16,7 @@ from cordboard.scenario import Stores
 from .conftest import DESK, found, replayed
 
 OLD = "    session.state.timers += 1\n"
+THREAD = "_thread.start_new_thread" if sys.version_info < (3, 13) else "_thread.start_joinable_thread"
 REACHES = [
     ("open({mark!r}, 'w').close()", "open"),
     ("os.open({mark!r}, os.O_CREAT | os.O_WRONLY)", "open"),
@@ -29,7 +30,7 @@ REACHES = [
     ("os.link({kept!r}, {mark!r})", "os.link"),
     ("os.rename(tempfile.mkstemp()[1], {mark!r})", "os.rename"),
     ("sqlite3.connect({mark!r})", "sqlite3.connect"),
-    ("threading.Thread(target=print).start()", "_thread.start_new_thread"),
+    ("threading.Thread(target=print).start()", THREAD),
     ("subprocess.run(['touch', {mark!r}])", "subprocess.Popen"),
     ("os.system('touch ' + {mark!r})", "os.system"),
     ("os.fork() or os._exit(0)", "os.fork"),
