@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from cordboard.config import aws, values
+from cordboard.config import aws_values, values
 from cordboard.config.aws import AwsStorage, LambdaFunctions
 from cordboard.config.error import ConfigError
 from cordboard.config.kept import Privacy, Recording, Retention
@@ -135,11 +135,11 @@ class _Reader:
                 spare=self._take("functions.spare", values.whole(0, 64), 1),
                 max_workers=self._take("functions.max_workers", values.whole(1, 256), 32),  # each is a Python process
                 aws_lambda=LambdaFunctions(
-                    region=self._take("functions.lambda.region", _optional(aws.region), None),
-                    alias=self._take("functions.lambda.alias", aws.lambda_alias, "live"),
-                    names=self._take("functions.lambda.names", values.list_of(aws.lambda_name), []),
+                    region=self._take("functions.lambda.region", _optional(aws_values.region), None),
+                    alias=self._take("functions.lambda.alias", aws_values.lambda_alias, "live"),
+                    names=self._take("functions.lambda.names", values.list_of(aws_values.lambda_name), []),
                     parameter=self._take(  # as template.yaml has it with its own defaults
-                        "functions.lambda.parameter", aws.parameter, "/cordboard/dev/functions/line-agent"
+                        "functions.lambda.parameter", aws_values.parameter, "/cordboard/dev/functions/line-agent"
                     ),
                 ),
             ),
@@ -162,16 +162,16 @@ class _Reader:
             storage=Storage(
                 backend=self._take("storage.backend", values.one_of(_BACKENDS), "sqlite"),
                 aws=AwsStorage(
-                    prefix=self._take("storage.aws.prefix", aws.parameter, "/cordboard/dev"),
-                    table=self._take("storage.aws.table", aws.table, "cordboard-dev"),
-                    region=self._take("storage.aws.region", _optional(aws.region), None),
+                    prefix=self._take("storage.aws.prefix", aws_values.parameter, "/cordboard/dev"),
+                    table=self._take("storage.aws.table", aws_values.table, "cordboard-dev"),
+                    region=self._take("storage.aws.region", _optional(aws_values.region), None),
                 ),
             ),
             recording=Recording(
                 mode=self._take("recording.mode", values.one_of(_MODES), "scenario"),
                 announce=self._take("recording.announce", values.prompt, ""),
                 required_for=self._take("recording.required_for", values.list_of(values.pattern), []),
-                sink=self._take("recording.sink", aws.sink, ""),
+                sink=self._take("recording.sink", aws_values.sink, ""),
             ),
             retention=Retention(
                 recordings=self._take("retention.recordings", values.retention, "30d"),

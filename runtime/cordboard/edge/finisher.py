@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import soxr
 
-from cordboard.config.aws import sink
+from cordboard.config.aws_values import sink
 from cordboard.edge import log as edge_log
 from cordboard.edge.atomic import FILE_MODE, write_json
 from cordboard.edge.data_dir import RAW_SUFFIX, DataDir
